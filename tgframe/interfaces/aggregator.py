@@ -1,0 +1,34 @@
+"""From token values to one value a completion."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Literal
+
+from tgframe.interfaces.specification import Specification
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+LengthEffect = Literal["none", "sum", "biased"]
+
+
+class Aggregator(Specification["Aggregator"]):
+    """Turns token values ``[B,K,T]`` into one value a completion, ``[B,K]``."""
+
+    @abstractmethod
+    def aggregate(self, values: Tensor, mask: Tensor) -> Tensor:
+        """Return float ``[B,K]`` from float ``[B,K,T]`` values and bool ``[B,K,T]`` mask.
+
+        Values off the mask are never read, gradients are finite for wholly masked tails, and a completion without a
+        single marked position has the value 0.
+        """
+
+    @abstractmethod
+    def length_effect(self) -> LengthEffect:
+        """How a completion's own length changes its value when all its tokens are worth the same.
+
+        ``none``: not at all; ``sum``: in proportion; ``biased``: some other way. Objectives whose mathematics needs a
+        plain sum (importance weights) accept only that.
+        """

@@ -1,0 +1,34 @@
+"""Where completions come from."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tgframe.interfaces.specification import Specification
+
+if TYPE_CHECKING:
+    import torch
+
+    from tgframe.interfaces.batch import Preferences, Prompts, Rollouts
+    from tgframe.interfaces.policy import Policy
+
+
+class Sampler(Specification["Sampler"]):
+    """Draws ``K`` completions per prompt from the policy, or reads them from data.
+
+    A configured sampler whose rollouts are true draws of the policy says so: ``provides()`` holds ``"exact"``, and its
+    rollouts carry ``exact=True``.
+    """
+
+    @abstractmethod
+    def sample(self, policy: Policy, prompts: Prompts, k: int, generator: torch.Generator) -> Rollouts:
+        """Return ``k`` completions for each of ``B`` prompts. All randomness comes from ``generator``."""
+
+    def observe(self, rollouts: Rollouts, preferences: Preferences) -> None:
+        """Learn how completions of this sampler were judged. Most samplers do not care."""
+
+    def sync(self, policy: Policy, monitors: Mapping[str, float]) -> None:
+        """Hear that the policy was updated, with the objective's latest logs. A sampler that lags behind the policy
+        owns its copy, its version and its rule for when to follow."""

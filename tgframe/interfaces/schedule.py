@@ -1,0 +1,174 @@
+"""What the engine is told: how long, how often, how much. Recipe sections that belong to no plugin."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+from attrs.validators import and_, ge, gt, in_, lt, max_len, min_len, optional
+
+from tgframe.interfaces.sampler import Sampler
+
+
+@attrs.frozen
+class Plateau:
+    """Lowers the learning rate when validation no longer improves (``ReduceLROnPlateau``)."""
+
+    factor: float = attrs.field(default=0.8, validator=and_(gt(0.0), lt(1.0)))
+    """Multiplies the learning rate."""
+    patience: int = attrs.field(default=2, validator=ge(0))
+    """Validations without improvement that are waited for."""
+    min_lr: float = attrs.field(default=1e-6, validator=ge(0.0))
+    """The learning rate never falls below this."""
+
+
+@attrs.frozen
+class Optimizer:
+    """One optimizer: for the policy with all that is trained beside it, or for the guidance."""
+
+    type: Literal["adam", "adamw"] = attrs.field(default="adam", validator=in_(("adam", "adamw")))
+    """``adam`` or ``adamw``."""
+    lr: float = attrs.field(default=5e-5, validator=gt(0.0))
+    """Learning rate."""
+    betas: tuple[float, float] = attrs.field(default=(0.9, 0.999), validator=and_(min_len(2), max_len(2)))
+    """Decay rates of the moment estimates."""
+    eps: float = attrs.field(default=1e-8, validator=gt(0.0))
+    """Added to the denominator."""
+    weight_decay: float = attrs.field(default=0.0, validator=ge(0.0))
+    """L2 penalty (adam) or decoupled decay (adamw)."""
+    clip: float | None = attrs.field(default=5.0, validator=optional(gt(0.0)))
+    """Norm to which gradients are clipped; null leaves them."""
+    plateau: Plateau | None = None
+    """Learning-rate decay on validation plateaus; null keeps it constant."""
+
+
+@attrs.frozen
+class Optimizers:
+    """The engine's two optimizers."""
+
+    policy: Optimizer = attrs.field(factory=Optimizer)
+    """Improvement: the policy, the objective's own parameters, jointly trained guidance."""
+    guidance: Optimizer = attrs.field(factory=Optimizer)
+    """Grounding: the guidance model. Starts afresh at every grounding."""
+
+
+@attrs.frozen
+class Improve:
+    """One improvement step."""
+
+    prompts: int = attrs.field(default=1, validator=ge(1))
+    """Prompts a step (B)."""
+    completions: int = attrs.field(default=16, validator=ge(1))
+    """Completions a prompt (K)."""
+
+
+@attrs.frozen
+class Ranking:
+    """Which rankings are learned from the completions of one prompt."""
+
+    size: int | None = attrs.field(default=None, validator=optional(ge(2)))
+    """Completions in one ranking; null ranks all of them at once."""
+    count: int = attrs.field(default=64, validator=ge(1))
+    """Sub-rankings drawn a prompt and step, where ``size`` is set."""
+
+
+@attrs.frozen
+class GroundValidate:
+    """Validation of the fit on newly sampled, newly judged completions."""
+
+    every: int = attrs.field(default=100, validator=ge(1))
+    """Grounding steps between validations."""
+    batches: int = attrs.field(default=1, validator=ge(1))
+    """Batches a validation."""
+    split: str = "dev"
+    """Where its prompts (and what they are judged on) come from."""
+    patience: int | None = attrs.field(default=7, validator=optional(ge(1)))
+    """Validations without improvement after which the fit stops; null never stops early."""
+
+
+@attrs.frozen
+class Ground:
+    """When and how the guidance is fitted to the preferences. The first fit always comes before the first step."""
+
+    steps: int = attrs.field(default=100, validator=ge(1))
+    """Grounding steps a fit."""
+    every: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    """Improvement steps between fits; null fits once."""
+    until: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    """Last improvement step after which guidance is fitted again; null means no such limit."""
+    prompts: int = attrs.field(default=1, validator=ge(1))
+    """Prompts a grounding step (B)."""
+    completions: int = attrs.field(default=16, validator=ge(2))
+    """Completions a prompt (K), all of them judged."""
+    ranking: Ranking = attrs.field(factory=Ranking)
+    """Sub-rankings learned from those completions."""
+    sampler: Sampler | None = None
+    """Draws the completions to be judged; null takes the recipe's sampler."""
+    replay: int = attrs.field(default=0, validator=ge(0))
+    """Earlier judged batches that each step learns from again; they cost no judgment."""
+    validate: GroundValidate | None = None
+    """Validation, early stop and best-state reload of the fit; null keeps the last state."""
+
+
+@attrs.frozen
+class Evaluate:
+    """Validation of the policy with the true preference, and what follows from it."""
+
+    every: int = attrs.field(default=100, validator=ge(1))
+    """Improvement steps between validations."""
+    prompts: int = attrs.field(default=1, validator=ge(1))
+    """Validation prompts."""
+    completions: int = attrs.field(default=16, validator=ge(1))
+    """Completions a validation prompt."""
+    split: str = "dev"
+    """Where the validation prompts come from."""
+    patience: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    """Validations without improvement after which the run stops improving; null never stops early."""
+    keep: Literal["best", "last"] = attrs.field(default="last", validator=in_(("best", "last")))
+    """Which policy the run ends with."""
+
+
+@attrs.frozen
+class Schedule:
+    """How long, how often, how much."""
+
+    steps: int = attrs.field(validator=ge(1))
+    """Improvement steps."""
+    improve: Improve = attrs.field(factory=Improve)
+    """One improvement step."""
+    ground: Ground | None = None
+    """Grounding; null where no guidance is fitted."""
+    evaluate: Evaluate | None = None
+    """Validation during training; null for none."""
+    test_split: str = "test"
+    """The split that the result is reported on."""
+
+
+@attrs.frozen
+class Reference:
+    """The reference model that log-ratios and KL terms compare with."""
+
+    type: Literal["initial", "model"] = attrs.field(default="initial", validator=in_(("initial", "model")))
+    """``initial``: the policy as it starts; ``model``: another model."""
+    model: str | None = None
+    """Name of that other model; only with ``type: model``."""
+
+
+@attrs.frozen
+class RuntimeOptions:
+    """The machine."""
+
+    seed: int = attrs.field(default=0, validator=ge(0))
+    """Seeds everything: data, models, samplers, preferences, each by a generator of its own."""
+    device: str = "auto"
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+    precision: Literal["auto", "fp32", "bf16"] = attrs.field(default="auto", validator=in_(("auto", "fp32", "bf16")))
+    """Of forward passes; ``auto`` is bf16 where a GPU has it, else fp32. Weights stay fp32."""
+    checkpoint_every: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    """Improvement steps between checkpoints; null writes only the one at the end."""
+    keep_checkpoints: int = attrs.field(default=2, validator=ge(1))
+    """Newest checkpoints that are kept."""
+    tensorboard: bool = True
+    """Write TensorBoard curves."""
+    samples_every: int = attrs.field(default=50, validator=ge(1))
+    """Improvement or grounding steps between rows of samples.jsonl."""

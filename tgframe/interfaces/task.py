@@ -1,0 +1,58 @@
+"""What the language model is for: prompts, targets, splits, and the evaluation with its baselines."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from tgframe.interfaces.policy import Decoding
+from tgframe.interfaces.specification import Specification
+
+if TYPE_CHECKING:
+    import torch
+
+    from tgframe.interfaces.batch import Prompts
+    from tgframe.interfaces.policy import Policy
+    from tgframe.interfaces.sampler import Sampler
+
+
+@attrs.frozen
+class Evaluation:
+    """How one system did on one split."""
+
+    scores: Mapping[str, float]
+    """Metric (``accuracy``, ``rouge1``, …) to its value, a fraction in 0..1."""
+    items: Sequence[Mapping[str, Any]] = ()
+    """One row per test item, for ``eval.jsonl``; the engine adds ``system`` and ``split``."""
+    details: Mapping[str, Any] = attrs.field(factory=dict)
+    """What else a reader of ``result.json`` wants: the prompts that were used, counts of what was cut."""
+
+
+class Task(Specification["Task"]):
+    """Prompts and their evaluation. ``provides()`` names what its rows have (``"targets"``, …)."""
+
+    @abstractmethod
+    def prompts(self, policy: Policy, split: str, count: int | None, generator: torch.Generator) -> Prompts:
+        """Return ``count`` prompts of a split, drawn by ``generator`` (all of them, in order, when None)."""
+
+    @abstractmethod
+    def evaluate(self, policy: Policy, sampler: Sampler, split: str, generator: torch.Generator) -> Evaluation:
+        """Evaluate the policy as it is now. Called before and after training: the systems ``before`` and ``after``."""
+
+    def systems(
+        self, policy: Policy, sampler: Sampler, split: str, generator: torch.Generator
+    ) -> Iterable[tuple[str, Evaluation]]:
+        """Yield the task's other systems after training: baselines, and the best output the run has found."""
+        return ()
+
+    def decoding(self, policy: Policy) -> Decoding:
+        """Prefix and banned tokens that the task asks for."""
+        return Decoding()
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What the manifest says of the data: fingerprint, versions, counts."""
+        return {}
