@@ -53,7 +53,7 @@ _NAMES: dict[str, str] = {
     "plackett_luce": "tgframe.engine.ranking",
     # doing things
     "run": "tgframe.compose",
-    "load": "tgframe.compose",
+    "load": "tgframe.finished",
 }
 
 __all__ = ["__version__", *_NAMES]

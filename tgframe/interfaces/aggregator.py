@@ -17,6 +17,10 @@ LengthEffect = Literal["none", "sum", "biased"]
 class Aggregator(Specification["Aggregator"]):
     """Turns token values ``[B,K,T]`` into one value a completion, ``[B,K]``."""
 
+    def provides(self) -> frozenset[str]:
+        """Say how length is treated: ``length:none``, ``length:sum`` or ``length:biased``."""
+        return frozenset({f"length:{self.length_effect()}"})
+
     @abstractmethod
     def aggregate(self, values: Tensor, mask: Tensor) -> Tensor:
         """Return float ``[B,K]`` from float ``[B,K,T]`` values and bool ``[B,K,T]`` mask.
@@ -30,5 +34,5 @@ class Aggregator(Specification["Aggregator"]):
         """How a completion's own length changes its value when all its tokens are worth the same.
 
         ``none``: not at all; ``sum``: in proportion; ``biased``: some other way. Objectives whose mathematics needs a
-        plain sum (importance weights) accept only that.
+        plain sum (importance weights) accept ``length:sum`` only.
         """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import attrs
 import torch
@@ -72,6 +72,7 @@ class Prompts:
 class Rollouts:
     """``K`` completions for each of ``B`` prompts, padded on the right.
 
+    A group with fewer than ``K`` completions is filled up: an absent completion is masked everywhere, its text empty.
     Raises :class:`~tgframe.errors.ComponentError` when shapes, dtypes or text counts disagree.
     """
 
@@ -88,7 +89,8 @@ class Rollouts:
     """float32 ``[B,K,T]``, nats: log-probability under the distribution that drew the token (after temperature and
     truncation), 0 where the mask is False; None where nothing was drawn."""
     exact: bool = False
-    """True when these are true draws of the policy: temperature 1, no truncation, no selection."""
+    """True when these are true draws from the full distribution of policy ``version``: temperature 1, no truncation, no
+    selection, no tokens forbidden on the way."""
     version: int = 0
     """Version of the policy that wrote them: its number of updates."""
 
@@ -107,6 +109,11 @@ class Rollouts:
     def lengths(self) -> Tensor:
         """int64 ``[B,K]``: real tokens of each completion."""
         return self.mask.sum(-1)
+
+    @property
+    def present(self) -> Tensor:
+        """bool ``[B,K]``: False where a group is filled up."""
+        return self.mask.any(-1)
 
     @property
     def k(self) -> int:
@@ -157,6 +164,14 @@ class Preferences:
         shape = tuple(self.values.shape)
         _check("preferences.values", self.values, shape, torch.float32)
         _check("preferences.valid", self.valid, shape, torch.bool)
+        if self.kind not in get_args(PreferenceKind):
+            raise ComponentError(f"`kind` must be one of {get_args(PreferenceKind)}, but is {self.kind!r} instead.")
+        if self.demonstration is not None:
+            _check("preferences.demonstration", self.demonstration, shape, torch.bool)
+        for name in ("features", "segment_values"):
+            extra = getattr(self, name)
+            if extra is not None:
+                _check(f"preferences.{name}", extra, (*shape, extra.shape[-1]), torch.float32)
         if not torch.isfinite(self.values[self.valid]).all():
             raise ComponentError(
                 "Preferences must be finite, but hold NaN or infinity instead. Return None where there is no judgment."
@@ -165,6 +180,9 @@ class Preferences:
     @classmethod
     def from_scores(cls, scores: Sequence[Sequence[float | None]], kind: PreferenceKind = "score") -> Preferences:
         """Make preferences from ``B`` groups of ``K`` numbers; None is a missing judgment."""
+        sizes = [len(group) for group in scores]
+        if len(set(sizes)) > 1:
+            raise ComponentError(f"All groups must hold equally many judgments, but hold {sizes} instead.")
         known = [[math.nan if value is None else float(value) for value in group] for group in scores]
         valid = torch.tensor([[value is not None for value in group] for group in scores], dtype=torch.bool)
         values = torch.tensor(known, dtype=torch.float32).masked_fill(~valid, 0.0)
@@ -191,4 +209,19 @@ class Preferences:
             demonstration=take(self.demonstration),
             features=take(self.features),
             segment_values=take(self.segment_values),
+        )
+
+    def to(self, device: torch.device) -> Preferences:
+        """Return the same judgments on ``device``."""
+
+        def move(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device)
+
+        return attrs.evolve(
+            self,
+            values=self.values.to(device),
+            valid=self.valid.to(device),
+            demonstration=move(self.demonstration),
+            features=move(self.features),
+            segment_values=move(self.segment_values),
         )

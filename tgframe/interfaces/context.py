@@ -47,8 +47,8 @@ class Locate(Protocol):
 class Context:
     """What was built before, and the services of the run.
 
-    Order of building: task, policy, ``objective.prepare``, reference, aggregator, guidance, sampler, preference,
-    optimizers. Reading a part that is not built yet raises AttributeError naming it: a bug of the one that reads.
+    Order of building: task, policy, objective (and its ``prepare``), reference, aggregator, guidance, sampler,
+    preference, optimizers. Reading a part that is not built yet raises AttributeError naming it: a bug of who reads.
     """
 
     runtime: Runtime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tgframe.interfaces.specification import Specification
@@ -27,6 +28,10 @@ class PreferenceSource(Specification["PreferenceSource"]):
 
         A judgment that cannot be made is missing (``valid`` False, or None in ``Preferences.from_scores``), never 0.
         """
+
+    def monitors(self) -> Mapping[str, float]:
+        """Return running counts (failures, retries, cost) for the metrics."""
+        return {}
 
     @property
     def calls(self) -> int:

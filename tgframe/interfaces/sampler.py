@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Sampler(Specification["Sampler"]):
     """Draws ``K`` completions per prompt from the policy, or reads them from data.
 
-    A configured sampler whose rollouts are true draws of the policy says so: ``provides()`` holds ``"exact"``, and its
-    rollouts carry ``exact=True``.
+    ``provides()`` holds ``"exact"`` when the rollouts are true draws (see ``Rollouts.exact``) and ``"on-policy"`` when
+    the policy of the moment wrote them; a lagged proposal is exact, but not on-policy.
     """
 
     @abstractmethod

@@ -1,0 +1,40 @@
+"""``tgframe run``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def run(recipe: Path, overrides: Sequence[str], output: Path | None, plugin_files: Sequence[Path]) -> None:
+    """Run a recipe, print where the run folder is, and the scores of its result."""
+    from tgframe.registry.manager import load_plugins
+
+    from tgframe import compose
+
+    folder = compose.run(recipe, overrides, output, load_plugins(files=plugin_files))
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    print(table(result))
+    print(f"run folder: {folder}", file=sys.stderr)
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return the scores of a result as text: a line a system, a column a metric."""
+    metrics = list(result["scores"])
+    systems = list(dict.fromkeys(system for scores in result["scores"].values() for system in scores))
+    width = max(map(len, [*systems, "system"]))
+    lines = [f"{'system':<{width}}  " + "  ".join(f"{metric:>10}" for metric in metrics)]
+    for system in systems:
+        values = [result["scores"][metric].get(system) for metric in metrics]
+        shown = "  ".join(" " * 10 if value is None else f"{value:>10.4f}" for value in values)
+        lines.append(f"{system:<{width}}  {shown}")
+    cost = result["cost"]
+    lines.append(
+        f"{cost['seconds']:.0f} s ({cost['evaluation_seconds']:.0f} s of it evaluation and baselines), "
+        f"{cost['preference_calls']} preference calls, {cost['sampled_tokens']} tokens sampled, "
+        f"{cost['peak_memory_bytes'] / 2**20:.0f} MiB"
+    )
+    return "\n".join(lines)

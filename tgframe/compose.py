@@ -1,0 +1,201 @@
+"""The one place where recipe, plugins, machine and engine meet. Read it top to bottom: this is how a run is made."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from tgframe.engine.alternation import Alternation
+from tgframe.engine.state import Parts, Run
+from tgframe.errors import ComponentError, RecipeError
+from tgframe.interfaces.context import Context
+from tgframe.interfaces.specification import Specification
+from tgframe.recipe.fit import misfits
+from tgframe.recipe.load import LoadedRecipe, load_recipe
+from tgframe.registry.manager import Plugins, load_plugins
+from tgframe.runtime.locate import Locator
+from tgframe.runtime.machine import Machine
+from tgframe.runtime.run_folder import RunFolder
+from tgframe.runtime.tracking import TensorBoard
+
+if TYPE_CHECKING:
+    from tgframe.interfaces.policy import Policy
+    from tgframe.recipe.schema import Recipe
+
+Part = TypeVar("Part")
+
+
+def run(
+    recipe: str | Path | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    output: str | Path | None = None,
+    plugins: Plugins | None = None,
+) -> Path:
+    """Run a recipe to its end and return the run folder.
+
+    ``recipe`` is a file or a mapping, ``overrides`` are ``key.sub=value`` texts, ``output`` is the run folder (default:
+    the next free ``runs/NAME-N``). Raises :class:`~tgframe.errors.TgframeError` for everything that a person can mend;
+    a folder without ``result.json`` is not a finished run.
+    """
+    plugins = plugins if plugins is not None else load_plugins()
+    loaded = checked(recipe, overrides, plugins)
+    folder = Path(output) if output is not None else _next_folder(loaded)
+    machine = machine_of(loaded.recipe)
+    with RunFolder.create(folder) as files:
+        context, parts = build(loaded, plugins, machine)
+        manifest = _manifest(loaded, plugins, context)
+        files.write_text("recipe.yaml", loaded.to_yaml())
+        files.write_json("manifest.json", manifest)
+        if loaded.recipe.runtime.tensorboard:
+            plugins.manager.register(TensorBoard(), name="tensorboard")
+        state = Run(
+            parts,
+            loaded.recipe.schedule,
+            loaded.recipe.optimizer,
+            loaded.recipe.runtime,
+            machine,
+            files,
+            plugins.manager.hook,
+            manifest,
+        )
+        try:
+            result = Alternation(state).result()
+        finally:
+            plugins.manager.unregister(name="tensorboard")
+        _save_models(parts, folder)
+        files.write_json("result.json", result)
+    return folder
+
+
+def checked(recipe: str | Path | Mapping[str, Any], overrides: Sequence[str], plugins: Plugins) -> LoadedRecipe:
+    """Read a recipe and check that its parts fit together; no weight is loaded, no data read.
+
+    Raises :class:`~tgframe.errors.RecipeError` with every mistake at once.
+    """
+    loaded = load_recipe(Path(recipe) if isinstance(recipe, str) else recipe, overrides, plugins)
+    mistakes = misfits(loaded.recipe)
+    if mistakes:
+        raise RecipeError(loaded.explain(path, message) for path, message in mistakes)
+    return loaded
+
+
+def build(loaded: LoadedRecipe, plugins: Plugins, machine: Machine) -> tuple[Context, Parts]:
+    """Build every part of a recipe, in the one order in which each finds what it needs."""
+    recipe = loaded.recipe
+    sources = {name: plugins.registries["model"].get(name)() for name in plugins.registries["model"].names()}
+    context = Context(machine, Locator(sources), _cache_dir())
+
+    def make(key: str, specification: Specification[Part] | None) -> Part | None:
+        if specification is None:
+            return None
+        context.parts[key] = part = specification.build(context)
+        return part
+
+    task = _present(make("task", recipe.task), "task")
+    policy = _present(make("policy", recipe.policy), "policy")
+    objective = _present(make("objective", recipe.objective), "objective")
+    objective.prepare(policy)
+    decoding = objective.decoding(policy)
+    policy.decoding = task.decoding(policy) if decoding is None else decoding + task.decoding(policy)
+    reference = _reference(recipe, policy, context)
+    aggregator = make("aggregator", recipe.aggregator)
+    guidance = make("guidance", recipe.guidance)
+    sampler = make("sampler", recipe.sampler)
+    own = recipe.schedule.ground.sampler if recipe.schedule.ground else None
+    ground_sampler = make("ground_sampler", own) if own is not None else sampler
+    preference = make("preference", recipe.preference)
+    parts = Parts(
+        task,
+        policy,
+        objective,
+        sampler,
+        ground_sampler,
+        preference,
+        guidance,
+        aggregator,
+        reference,
+        needs=_needs(recipe),
+        names={key: value["type"] for key, value in loaded.resolved.items() if _is_component(value)},
+    )
+    return context, parts
+
+
+def _present(part: Part | None, key: str) -> Part:
+    if part is None:
+        raise ComponentError(f"The {key}'s `build` must return the part that works, but returned None instead.")
+    return part
+
+
+def _needs(recipe: Recipe) -> dict[str, frozenset[str]]:
+    """Return what each part asked for."""
+    keys = ("objective", "guidance", "preference", "sampler")
+    return {key: part.needs() for key in keys if (part := getattr(recipe, key)) is not None}
+
+
+def _is_component(value: Any) -> bool:
+    return isinstance(value, Mapping) and "type" in value
+
+
+def _reference(recipe: Recipe, policy: Policy, context: Context) -> Policy | None:
+    """Return the frozen reference model: a copy of the policy as it starts, or another model."""
+    if recipe.reference is None:
+        return None
+    if recipe.reference.type == "initial":
+        reference = copy.deepcopy(policy)
+    else:
+        reference = attrs.evolve(recipe.policy, model=recipe.reference.model).build(context)  # type: ignore[misc]
+        reference.decoding = policy.decoding
+    reference.requires_grad_(False)  # type: ignore[attr-defined]  # a policy is a module
+    context.parts["reference"] = reference
+    return reference
+
+
+def machine_of(recipe: Recipe) -> Machine:
+    options = recipe.runtime
+    return Machine.create(options.seed, options.device, options.precision)
+
+
+def _cache_dir() -> Path:
+    """Return the folder for what outlives runs: TGFRAME_CACHE, else the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("TGFRAME_CACHE") or Path(home) / "tgframe")
+
+
+def _next_folder(loaded: LoadedRecipe) -> Path:
+    stem = loaded.path.stem if loaded.path is not None else "run"
+    number = 1
+    while (folder := Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    return folder
+
+
+def _manifest(loaded: LoadedRecipe, plugins: Plugins, context: Context) -> dict[str, Any]:
+    """Say what this run is made of, so that it can be made again."""
+    recipe = loaded.recipe
+    packages = ("tgframe", "torch", "transformers", "datasets", "accelerate")
+    return {
+        "recipe_sha256": hashlib.sha256(json.dumps(loaded.resolved, sort_keys=True).encode()).hexdigest(),
+        "seed": recipe.runtime.seed,
+        "device": str(context.runtime.device),
+        "precision": getattr(context.runtime, "precision", "fp32"),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in packages},
+        "components": plugins.provenance(loaded.resolved),
+        "data": dict(context.task.provenance),
+    }
+
+
+def _save_models(parts: Parts, folder: Path) -> None:
+    parts.policy.save_pretrained(folder / "policy")
+    save = getattr(parts.guidance, "save_pretrained", None)
+    if save is not None:
+        save(folder / "guidance")

@@ -1,0 +1,114 @@
+"""Validation with the true preference during training, and the result at the end."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tgframe.engine.guard import judged, paid
+from tgframe.engine.optimization import Best, Updater
+from tgframe.runtime.progress import progress
+
+if TYPE_CHECKING:
+    from tgframe.engine.state import Run
+    from tgframe.interfaces.schedule import Evaluate
+    from tgframe.interfaces.task import Evaluation
+
+
+class Validation:
+    """Samples from the policy, asks the true preference, and remembers the best policy."""
+
+    def __init__(self, run: Run, options: Evaluate, updater: Updater) -> None:
+        self.run = run
+        self.options = options
+        self.updater = updater
+        self.best = Best("max")
+        self.kept: dict[str, Any] | None = None
+
+    @torch.no_grad()
+    def validate(self) -> None:
+        """Validate once: one row of metrics, the learning-rate plateau, the best state."""
+        run, parts, options = self.run, self.run.parts, self.options
+        assert parts.sampler is not None
+        assert parts.preference is not None
+        with run.clock.phase("validate"):
+            prompts = parts.task.prompts(
+                parts.policy, options.split, options.prompts, run.machine.generator("validate/data")
+            )
+            rollouts = parts.sampler.sample(
+                parts.policy, prompts, options.completions, run.machine.generator("validate/sampler")
+            )
+            run.counters.sampled_tokens += int(rollouts.mask.sum())
+            preferences = judged(run, parts.preference.judge, rollouts)
+        values = preferences.values[preferences.valid]
+        mean = float(values.mean()) if len(values) else float("nan")
+        if self.best.update(mean) and options.keep == "best":
+            self.kept = copy.deepcopy(parts.policy.state_dict())  # type: ignore[attr-defined]  # a policy is a module
+        self.updater.validated(mean)
+        row = {
+            "split": options.split,
+            "preference_mean": mean,
+            "preference_best": float(values.max()) if len(values) else None,
+            "missing": int((~preferences.valid).sum()),
+            **paid(run),
+            "lr": self.updater.lr,
+        }
+        run.record("evaluate", row)
+
+    def exhausted(self) -> bool:
+        """Return whether improvement should stop."""
+        return self.best.exhausted(self.options.patience)
+
+    def restore(self) -> None:
+        """Put the best policy back, where the recipe asks for it and a validation has seen one."""
+        if self.kept is not None:
+            self.run.parts.policy.load_state_dict(self.kept)  # type: ignore[attr-defined]
+
+
+class Scoreboard:
+    """Collects what every system reached on the test split: ``eval.jsonl`` rows and the scores of ``result.json``."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.split = run.schedule.test_split
+        self.scores: dict[str, dict[str, float]] = {}
+        self.details: dict[str, Any] = {}
+
+    def evaluate_policy(self, system: str) -> None:
+        """Evaluate the policy as it is now under the name ``system``."""
+        parts = self.run.parts
+        with self.run.clock.phase(f"evaluate {system}"), progress(f"evaluating {system}", None):
+            generator = self.run.machine.generator(f"evaluate/{system}")
+            self._add(system, parts.task.evaluate(parts.policy, _sampler(self.run), self.split, generator))
+
+    def evaluate_systems(self) -> None:
+        """Evaluate what else the task compares with, each on its own clock."""
+        parts = self.run.parts
+        generator = self.run.machine.generator("evaluate/systems")
+        systems = iter(parts.task.systems(parts.policy, _sampler(self.run), self.split, generator))
+        while True:
+            before = dict(self.run.clock.seconds)
+            with self.run.clock.phase("evaluate next"), progress("evaluating baselines", None):
+                found = next(systems, None)
+            spent = self.run.clock.seconds.pop("evaluate next") - before.get("evaluate next", 0.0)
+            if found is None:
+                return
+            self.run.clock.seconds[f"evaluate {found[0]}"] = spent
+            self._add(*found)
+
+    def _add(self, system: str, evaluation: Evaluation) -> None:
+        for metric, value in evaluation.scores.items():
+            self.scores.setdefault(metric, {})[system] = value
+        if evaluation.details:
+            self.details[system] = dict(evaluation.details)
+        for item in evaluation.items:
+            self.run.files.evaluations.write({"system": system, "split": self.split, **item})
+        scores = {f"{metric}": value for metric, value in evaluation.scores.items()}
+        self.run.record("evaluate", {"system": system, "split": self.split, **scores})
+
+
+def _sampler(run: Run) -> Any:
+    """Return the recipe's sampler; tasks that evaluate by decoding greedily of their own accord get None."""
+    return run.parts.sampler

@@ -1,0 +1,202 @@
+"""Grounding: fit the guidance so that its aggregated values agree with the preferences."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from tgframe.engine.guard import judged, paid, require_finite
+from tgframe.engine.optimization import Best, Updater
+from tgframe.engine.ranking import agreement, plackett_luce, subsets
+from tgframe.engine.samples import write_samples
+from tgframe.runtime.progress import progress
+
+if TYPE_CHECKING:
+    from tgframe.engine.state import Run
+    from tgframe.engine.step import StepFiller
+    from tgframe.interfaces.batch import Preferences, Rollouts
+    from tgframe.interfaces.sampler import Sampler
+    from tgframe.interfaces.schedule import Ground
+    from tgframe.interfaces.step import Guidance, Step
+
+
+@attrs.frozen(eq=False)
+class Judged:
+    """Completions with their judgments: what a grounding step learns from."""
+
+    rollouts: Rollouts
+    preferences: Preferences
+
+
+class Grounding:
+    """Fits the guidance model, again and again, from its own weights but with a fresh optimizer each time."""
+
+    def __init__(self, run: Run, filler: StepFiller, options: Ground) -> None:
+        guidance = run.parts.guidance
+        assert guidance is not None, "composing checks that grounding has something to fit"
+        self.run = run
+        self.filler = filler
+        self.options = options
+        self.guidance = guidance
+        self.memory: deque[Judged] = deque(maxlen=options.replay or None)
+
+    def fit(self) -> None:
+        """Run one fit: ``steps`` updates, or fewer when validation says that it has learned what it can."""
+        with self.run.clock.phase("ground"), progress("grounding", self.options.steps) as advance:
+            parameters = self.guidance.trainable()
+            if parameters:
+                self._descend(Updater(parameters, self.run.optimizers.guidance, self.run.machine, "min"), advance)
+            logs = self.guidance.fit(self._fresh_steps(advance))
+        self.run.counters.fits += 1
+        if logs:
+            self.run.record("ground", {"fit": self.run.counters.fits, **logs}, at=self.run.counters.ground_step)
+
+    def _descend(self, updater: Updater, advance: Callable[[], None]) -> None:
+        """Fit by gradient; validate, stop early and reload the best state where the recipe says so."""
+        best, kept, validate = Best("min"), None, self.options.validate
+        for index in range(1, self.options.steps + 1):
+            self._step(updater)
+            advance()
+            if validate is None or index % validate.every:
+                continue
+            if best.update(self._validate(updater)):
+                kept = copy.deepcopy(self.guidance.state_dict())  # type: ignore[attr-defined]  # a module
+            if best.exhausted(validate.patience):
+                break
+        if kept is not None:
+            self.guidance.load_state_dict(kept)  # type: ignore[attr-defined]
+
+    def _fresh_steps(self, advance: Callable[[], None]) -> Iterator[Step]:
+        """Sample and judge one batch for each step that ``GuidanceModel.fit`` takes."""
+        for _ in range(self.options.steps):
+            assert self.run.parts.ground_sampler is not None
+            self.run.counters.ground_step += 1
+            fresh = self._collect(self.run.parts.ground_sampler, "train", "ground")
+            advance()
+            yield self.filler.grounding(fresh.rollouts, fresh.preferences)
+
+    def _collect(self, sampler: Sampler, split: str, generator: str) -> Judged:
+        """Sample completions and have them judged."""
+        run = self.run
+        prompts = run.parts.task.prompts(
+            run.parts.policy, split, self.options.prompts, run.machine.generator(f"{generator}/data")
+        )
+        rollouts = sampler.sample(
+            run.parts.policy, prompts, self.options.completions, run.machine.generator(f"{generator}/sampler")
+        )
+        run.counters.sampled_tokens += int(rollouts.mask.sum())
+        assert run.parts.preference is not None
+        preferences = judged(run, run.parts.preference.judge, rollouts)
+        sampler.observe(rollouts, preferences)
+        return Judged(rollouts, preferences)
+
+    def _step(self, updater: Updater) -> None:
+        run = self.run
+        run.counters.ground_step += 1
+        assert run.parts.ground_sampler is not None
+        fresh = self._collect(run.parts.ground_sampler, "train", "ground")
+        metrics = self._describe(fresh) | self._update(updater, [fresh, *self._replayed()])
+        if self.options.replay:
+            self.memory.append(fresh)
+        run.record("ground", metrics, at=run.counters.ground_step)
+
+    def _replayed(self) -> list[Judged]:
+        """Return the remembered batches in a random order; they were judged before, so they cost nothing."""
+        order = torch.randperm(len(self.memory), generator=self.run.machine.generator("ground/replay")).tolist()
+        return [self.memory[index] for index in order]
+
+    def _describe(self, fresh: Judged) -> dict[str, Any]:
+        """Say how well the guidance ranks completions that it was not fitted on yet."""
+        step = self.filler.grounding(fresh.rollouts, fresh.preferences)
+        guidance = self.filler.values(step)
+        scores = self._aggregate(guidance)
+        preferences = fresh.preferences
+        accuracy, tau = agreement(scores, preferences.values, preferences.valid)
+        valid = preferences.values[preferences.valid]
+        if self.run.counters.ground_step % self.run.options.samples_every == 1:
+            write_samples(self.run, "ground", step.with_fields(guidance=guidance))
+        return {
+            "ground_step": self.run.counters.ground_step,
+            "fit": self.run.counters.fits + 1,
+            "pairwise_accuracy": accuracy,
+            "kendall_tau": tau,
+            "preference_mean": float(valid.mean()) if len(valid) else None,
+            "preference_best": float(valid.max()) if len(valid) else None,
+            "missing": int((~preferences.valid).sum()),
+            **paid(self.run),
+        }
+
+    def _update(self, updater: Updater, batches: list[Judged]) -> dict[str, Any]:
+        self.guidance.train()  # type: ignore[attr-defined]  # what has parameters is a module
+        try:
+            losses, logs = zip(*(self._loss(batch) for batch in batches), strict=True)
+        finally:
+            self.guidance.eval()  # type: ignore[attr-defined]
+        loss = torch.stack(losses).mean()
+        require_finite(loss.detach(), "grounding loss", self.run.parts.label("guidance"), self.run)
+        if not loss.requires_grad:
+            return {**logs[0], "loss": float(loss)}
+        norm = updater.update(loss)
+        return {**logs[0], "loss": float(losses[0].detach()), "grad_norm": norm, "lr": updater.lr}
+
+    def _loss(self, batch: Judged) -> tuple[Tensor, dict[str, Any]]:
+        """Return the grounding loss of one judged batch, with gradient to the guidance."""
+        step = self.filler.grounding(batch.rollouts, batch.preferences)
+        rankings = self._rankings(batch)
+        with self.run.machine.autocast():
+            own = self.guidance.ground(step, rankings)
+            if own is not None:
+                return own[0], dict(own[1])
+            scores = self._aggregate(self.guidance.values(step))
+        return ranking_loss(scores, batch.preferences, rankings)
+
+    def _rankings(self, batch: Judged) -> Tensor | None:
+        ranking = self.options.ranking
+        groups, size = batch.preferences.values.shape
+        if ranking.size is None or ranking.size >= size:
+            return None
+        generator = self.run.machine.generator("ground/rankings")
+        return subsets(size, ranking.size, ranking.count, generator, groups).to(batch.preferences.values.device)
+
+    def _aggregate(self, guidance: Guidance) -> Tensor:
+        assert self.run.parts.aggregator is not None
+        return self.run.parts.aggregator.aggregate(guidance.values.float(), guidance.mask)
+
+    @torch.no_grad()
+    def _validate(self, updater: Updater) -> float:
+        """Return the mean ranking loss on newly sampled, newly judged completions of another split."""
+        validate = self.options.validate
+        assert validate is not None
+        assert self.run.parts.sampler is not None
+        losses = []
+        for _ in range(validate.batches):
+            batch = self._collect(self.run.parts.sampler, validate.split, "ground/validate")
+            losses.append(self._loss_of_whole_groups(batch))
+        loss = sum(losses) / len(losses)
+        updater.validated(loss)
+        row = {"ground_step": self.run.counters.ground_step, "validation_loss": loss, "lr": updater.lr}
+        self.run.record("ground", row, at=self.run.counters.ground_step)
+        return loss
+
+    def _loss_of_whole_groups(self, batch: Judged) -> float:
+        step = self.filler.grounding(batch.rollouts, batch.preferences)
+        own = self.guidance.ground(step, None)
+        if own is not None:
+            return float(own[0])
+        return float(ranking_loss(self._aggregate(self.filler.values(step)), batch.preferences, None)[0])
+
+
+def ranking_loss(scores: Tensor, preferences: Preferences, rankings: Tensor | None) -> tuple[Tensor, dict[str, Any]]:
+    """Return the Plackett-Luce loss of aggregated values ``[B,K]``: whole groups, or their ``rankings`` ``[B,M,J]``."""
+    values, valid = preferences.values, preferences.valid
+    if rankings is not None:
+        groups = torch.arange(len(scores), device=scores.device)[:, None, None]
+        scores, values, valid = scores[groups, rankings], values[groups, rankings], valid[groups, rankings]
+    found = plackett_luce(scores, values, valid)
+    return found.loss, {"rankings": found.counted, "rankings_skipped": found.skipped}

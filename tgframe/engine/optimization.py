@@ -1,0 +1,100 @@
+"""One optimizer with its clipping and its learning-rate plateau; and what counts as better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from tgframe.interfaces.schedule import Optimizer
+    from tgframe.runtime.machine import Machine
+
+PLATEAU_STATE = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
+Mode = Literal["min", "max"]
+TYPES = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+class Best:
+    """Remembers the best value, and how many values have come since it. NaN is never better."""
+
+    def __init__(self, mode: Mode) -> None:
+        self.sign = 1.0 if mode == "max" else -1.0
+        self.value: float | None = None
+        self.since = 0
+
+    def update(self, value: float) -> bool:
+        """Return whether ``value`` beats all before it, by any margin; works the same below and above zero."""
+        better = not math.isnan(value) and (self.value is None or self.sign * value > self.sign * self.value)
+        self.value, self.since = (value, 0) if better else (self.value, self.since + 1)
+        return better
+
+    def exhausted(self, patience: int | None) -> bool:
+        """Return whether ``patience`` values in a row were no better; never when it is None."""
+        return patience is not None and self.since >= patience
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": self.value, "since": self.since}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.value, self.since = state["value"], state["since"]
+
+
+class Updater:
+    """Backward pass, clipping, optimizer step, gradients cleared: one update."""
+
+    def __init__(
+        self,
+        parameters: Sequence[torch.nn.Parameter],
+        options: Optimizer,
+        machine: Machine,
+        mode: Mode,
+    ) -> None:
+        self.parameters = list(parameters)
+        self.options = options
+        self.machine = machine
+        self.optimizer = TYPES[options.type](
+            self.parameters,
+            lr=options.lr,
+            betas=(options.betas[0], options.betas[1]),
+            eps=options.eps,
+            weight_decay=options.weight_decay,
+        )
+        plateau = options.plateau
+        # An absolute threshold: the relative one of torch takes a worse value for a better one below zero.
+        self.plateau = plateau and torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimizer, mode, plateau.factor, plateau.patience, 0.0, "abs", min_lr=plateau.min_lr
+        )
+
+    @property
+    def lr(self) -> float:
+        """The learning rate now."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def update(self, loss: Tensor) -> float:
+        """Take one step down ``loss``; return the gradient norm before clipping."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.machine.backward(loss)
+        norm = self.machine.clip(self.parameters, self.options.clip)
+        self.optimizer.step()
+        return norm
+
+    def validated(self, value: float) -> None:
+        """Hear a validation result: lower the learning rate on a plateau."""
+        if self.plateau is not None:
+            self.plateau.step(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        state: dict[str, Any] = {"optimizer": self.optimizer.state_dict()}
+        if self.plateau is not None:
+            known = self.plateau.state_dict()
+            state["plateau"] = {key: known[key] for key in PLATEAU_STATE}
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.plateau is not None:
+            self.plateau.load_state_dict({**self.plateau.state_dict(), **state["plateau"]})

@@ -1,0 +1,122 @@
+"""What a run is made of while it runs: its parts, its counters, its clock, and where it writes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from tgframe.interfaces.schedule import Optimizers, RuntimeOptions, Schedule
+
+if TYPE_CHECKING:
+    from tgframe.interfaces.aggregator import Aggregator
+    from tgframe.interfaces.guidance import GuidanceModel
+    from tgframe.interfaces.objective import LMObjective
+    from tgframe.interfaces.policy import Policy
+    from tgframe.interfaces.preference import PreferenceSource
+    from tgframe.interfaces.sampler import Sampler
+    from tgframe.interfaces.task import Task
+    from tgframe.runtime.machine import Machine
+    from tgframe.runtime.run_folder import RunFolder
+
+
+@attrs.frozen(eq=False)
+class Parts:
+    """The parts of one run, built and ready. Those that the recipe leaves out are None."""
+
+    task: Task
+    policy: Policy
+    objective: LMObjective
+    sampler: Sampler | None = None
+    ground_sampler: Sampler | None = None
+    """Draws what is judged for grounding; the recipe's sampler where the schedule names none."""
+    preference: PreferenceSource | None = None
+    guidance: GuidanceModel | None = None
+    aggregator: Aggregator | None = None
+    reference: Policy | None = None
+    needs: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
+    """Recipe key to what that part asked for."""
+    names: Mapping[str, str] = attrs.field(factory=dict)
+    """Recipe key to the component's name in the recipe, for messages."""
+
+    def label(self, key: str) -> str:
+        """Return ``objective 'reinforce-maxent'``: how messages call a part."""
+        return f"{key} {self.names.get(key, '?')!r}"
+
+    def stateful(self) -> dict[str, Any]:
+        """Return the parts that have state to save, by recipe key; a part shared by two keys once."""
+        found: dict[str, Any] = {}
+        for key in ("task", "policy", "objective", "sampler", "ground_sampler", "preference", "guidance", "aggregator"):
+            part = getattr(self, key)
+            if hasattr(part, "state_dict") and not any(part is other for other in found.values()):
+                found[key] = part
+        return found
+
+
+@attrs.define
+class Counters:
+    """How far a run is."""
+
+    step: int = 0
+    """Improvement steps done."""
+    ground_step: int = 0
+    """Grounding steps done, over all fits."""
+    fits: int = 0
+    """Groundings done."""
+    sampled_tokens: int = 0
+    """Tokens that samplers drew."""
+
+
+class Clock:
+    """Seconds by phase. Phases do not nest: a phase inside another is taken out of the outer one."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._inner = [0.0]
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Count the time of the block for ``name``, less what inner phases count for themselves."""
+        start = time.perf_counter()
+        self._inner.append(0.0)
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - start
+            inner = self._inner.pop()
+            self._inner[-1] += spent
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent - inner
+
+
+@attrs.define(eq=False)
+class Run:
+    """One run: what life-cycle hooks are given."""
+
+    parts: Parts
+    schedule: Schedule
+    optimizers: Optimizers
+    options: RuntimeOptions
+    machine: Machine
+    files: RunFolder
+    hooks: Any
+    """The pluggy relay of the life-cycle hooks."""
+    manifest: Mapping[str, Any] = attrs.field(factory=dict)
+    counters: Counters = attrs.field(factory=Counters)
+    clock: Clock = attrs.field(factory=Clock)
+    last_checkpoint: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.files.path
+
+    def record(self, phase: str, metrics: Mapping[str, Any], at: int | None = None) -> None:
+        """Write one row of metrics and tell the hooks. ``at`` is the place on the phase's own axis (default: step)."""
+        row = {"step": self.counters.step, "phase": phase, **metrics}
+        self.files.metrics.write(row)
+        at = self.counters.step if at is None else at
+        self.hooks.tgframe_step_finished(run=self, step=at, phase=phase, metrics=dict(metrics))

@@ -1,0 +1,77 @@
+"""Fills a step with exactly what the parts need, once, in the order in which it can be had."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tgframe.engine.guard import judged, require_finite
+from tgframe.interfaces.step import Guidance, Step
+
+if TYPE_CHECKING:
+    from tgframe.engine.state import Run
+    from tgframe.interfaces.batch import Preferences, Prompts, Rollouts
+
+POLICY_FIELDS = {"policy_logprobs": "logprobs", "policy_entropy": "entropy", "policy_hidden": "hidden"}
+TARGETS = "targets."
+
+
+class StepFiller:
+    """Computes the fields of a step: log-probabilities, reference, preferences, guidance."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.parts = run.parts
+
+    def improvement(self, prompts: Prompts, rollouts: Rollouts | None) -> Step:
+        """Return the step that the objective sees; ``rollouts`` is None when it needs no completions of the policy."""
+        needs = self.parts.needs["objective"] | self.parts.needs.get("joint", frozenset())
+        step = Step(prompts)
+        if rollouts is not None:
+            step = self._fill(step, rollouts, {need for need in needs if not need.startswith("targets")})
+        if any(need.startswith("targets") for need in needs):
+            assert prompts.targets is not None, "composing checks that the task provides targets"
+            beyond = {need.removeprefix(TARGETS) for need in needs if need.startswith(TARGETS)}
+            step = step.with_fields(targets=self._fill(Step(prompts), prompts.targets, beyond))
+        return step
+
+    def grounding(self, rollouts: Rollouts, preferences: Preferences) -> Step:
+        """Return the step that the guidance is fitted on: judged rollouts, and what its values are made of."""
+        step = Step(rollouts.prompts).with_fields(rollouts=rollouts, preferences=preferences)
+        step = self._policy(step, self.parts.needs.get("guidance", frozenset()))
+        return step.with_fields(aggregator=self.parts.aggregator)
+
+    def values(self, step: Step) -> Guidance:
+        """Return the guidance of a step, checked; in evaluation mode without gradient unless it flows to the policy."""
+        guidance = self.parts.guidance
+        assert guidance is not None, "composing checks that guidance is there where it is needed"
+        who = self.parts.label("guidance")
+        with torch.set_grad_enabled(guidance.differentiable and torch.is_grad_enabled()), self.run.machine.autocast():
+            found = guidance.values(step.read_by(who))
+        require_finite(found.values, "values", who, self.run)
+        return found
+
+    def _fill(self, step: Step, rollouts: Rollouts, needs: set[str]) -> Step:
+        step = step.with_fields(rollouts=rollouts)
+        beneath = self.parts.needs.get("guidance", frozenset()) if "guidance" in needs else frozenset()
+        if "preferences" in needs | beneath:
+            assert self.parts.preference is not None
+            step = step.with_fields(preferences=judged(self.run, self.parts.preference.judge, rollouts))
+        if "aggregator" in needs | beneath:
+            step = step.with_fields(aggregator=self.parts.aggregator)
+        step = self._policy(step, needs | beneath)
+        return step.with_fields(guidance=self.values(step)) if "guidance" in needs else step
+
+    def _policy(self, step: Step, needs: set[str] | frozenset[str]) -> Step:
+        """Fill log-probabilities and their like, with gradient where it is enabled; the reference never has one."""
+        fields: dict[str, Any] = {}
+        wanted = {field: name for field, name in POLICY_FIELDS.items() if field in needs}
+        if wanted:
+            scores = self.parts.policy.score(step.rollouts, frozenset(wanted.values()) - {"logprobs"})
+            fields = {field: getattr(scores, name) for field, name in wanted.items()}
+        if "reference_logprobs" in needs:
+            assert self.parts.reference is not None, "composing checks that the recipe has a reference"
+            with torch.no_grad():
+                fields["reference_logprobs"] = self.parts.reference.score(step.rollouts).logprobs
+        return step.with_fields(**fields)

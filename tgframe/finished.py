@@ -1,0 +1,90 @@
+"""A finished run, loaded to be used: its policy, its guidance, its task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import torch
+
+from tgframe.compose import build, checked, machine_of
+from tgframe.errors import ComponentError, RunFolderError
+from tgframe.interfaces.step import Step
+from tgframe.registry.manager import Plugins, load_plugins
+from tgframe.runtime.checkpoint import newest_checkpoint, read_checkpoint
+
+if TYPE_CHECKING:
+    from tgframe.engine.state import Parts
+    from tgframe.interfaces.context import Context
+    from tgframe.interfaces.policy import Policy
+    from tgframe.recipe.schema import Recipe
+
+Worth = tuple[str, float]
+"""A token's text and its value."""
+
+
+@attrs.frozen(eq=False)
+class Loaded:
+    """A finished run, ready to use."""
+
+    folder: Path
+    recipe: Recipe
+    context: Context
+    parts: Parts
+
+    @property
+    def policy(self) -> Policy:
+        """The improved policy."""
+        return self.parts.policy
+
+    @property
+    def guidance(self) -> Guide:
+        """The grounded guidance, asked with texts. Raises ComponentError where the recipe has none."""
+        return Guide(self.parts)
+
+
+@attrs.frozen(eq=False)
+class Guide:
+    """Values tokens of given texts."""
+
+    parts: Parts
+
+    def values(
+        self, prompts: Sequence[str], completions: Sequence[Sequence[str]]
+    ) -> list[list[list[tuple[str, float]]]]:
+        """Return, for each prompt and each of its completions, the tokens with their values."""
+        guidance, policy = self.parts.guidance, self.parts.policy
+        if guidance is None:
+            raise ComponentError("This run has no guidance: its recipe has no `guidance` section.")
+        batch = policy.encode(prompts, [f"given-{index}" for index in range(len(prompts))])
+        rollouts = policy.complete(batch, completions)
+        with torch.no_grad():
+            found = guidance.values(Step(batch).with_fields(rollouts=rollouts))
+        decode = policy.tokenizer.decode
+        return [
+            [
+                [(decode([token]), value) for token, value, marked in zip(tokens, values, mask, strict=True) if marked]
+                for tokens, values, mask in zip(*group, strict=True)
+            ]
+            for group in zip(rollouts.tokens.tolist(), found.values.tolist(), found.mask.tolist(), strict=True)
+        ]
+
+
+def load(folder: str | Path, plugins: Plugins | None = None) -> Loaded:
+    """Load a finished run: its parts built from its recipe, their state from its newest checkpoint.
+
+    Raises :class:`~tgframe.errors.RunFolderError` when ``folder`` is not a finished run.
+    """
+    folder = Path(folder)
+    if not (folder / "result.json").is_file():
+        raise RunFolderError(f"{str(folder)!r} must be a finished run, but has no result.json.")
+    plugins = plugins if plugins is not None else load_plugins()
+    loaded = checked(folder / "recipe.yaml", (), plugins)
+    context, parts = build(loaded, plugins, machine_of(loaded.recipe))
+    state = read_checkpoint(newest_checkpoint(folder / "checkpoints"))
+    for key, part in parts.stateful().items():
+        if key in state:
+            part.load_state_dict(state[key])
+    return Loaded(folder, loaded.recipe, context, parts)
