@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,10 +17,10 @@ import attrs
 
 from tgframe.engine.alternation import Alternation
 from tgframe.engine.state import Parts, Run
-from tgframe.errors import ComponentError, RecipeError
+from tgframe.errors import ComponentError
 from tgframe.interfaces.context import Context
 from tgframe.interfaces.specification import Specification
-from tgframe.recipe.fit import misfits
+from tgframe.recipe.dump import dump_recipe
 from tgframe.recipe.load import LoadedRecipe, load_recipe
 from tgframe.registry.manager import Plugins, load_plugins
 from tgframe.runtime.locate import Locator
@@ -47,16 +48,14 @@ def run(
     a folder without ``result.json`` is not a finished run.
     """
     plugins = plugins if plugins is not None else load_plugins()
-    loaded = checked(recipe, overrides, plugins)
+    loaded = load_recipe(recipe, overrides, plugins)
     folder = Path(output) if output is not None else _next_folder(loaded)
     machine = machine_of(loaded.recipe)
     with RunFolder.create(folder) as files:
         context, parts = build(loaded, plugins, machine)
         manifest = _manifest(loaded, plugins, context)
-        files.write_text("recipe.yaml", loaded.to_yaml())
+        files.write_text("recipe.yaml", dump_recipe(loaded.resolved))
         files.write_json("manifest.json", manifest)
-        if loaded.recipe.runtime.tensorboard:
-            plugins.manager.register(TensorBoard(), name="tensorboard")
         state = Run(
             parts,
             loaded.recipe.schedule,
@@ -67,25 +66,11 @@ def run(
             plugins.manager.hook,
             manifest,
         )
-        try:
+        with _tracked(plugins, loaded.recipe.runtime.tensorboard):
             result = Alternation(state).result()
-        finally:
-            plugins.manager.unregister(name="tensorboard")
         _save_models(parts, folder)
         files.write_json("result.json", result)
     return folder
-
-
-def checked(recipe: str | Path | Mapping[str, Any], overrides: Sequence[str], plugins: Plugins) -> LoadedRecipe:
-    """Read a recipe and check that its parts fit together; no weight is loaded, no data read.
-
-    Raises :class:`~tgframe.errors.RecipeError` with every mistake at once.
-    """
-    loaded = load_recipe(Path(recipe) if isinstance(recipe, str) else recipe, overrides, plugins)
-    mistakes = misfits(loaded.recipe)
-    if mistakes:
-        raise RecipeError(loaded.explain(path, message) for path, message in mistakes)
-    return loaded
 
 
 def build(loaded: LoadedRecipe, plugins: Plugins, machine: Machine) -> tuple[Context, Parts]:
@@ -127,6 +112,21 @@ def build(loaded: LoadedRecipe, plugins: Plugins, machine: Machine) -> tuple[Con
         names={key: value["type"] for key, value in loaded.resolved.items() if _is_component(value)},
     )
     return context, parts
+
+
+@contextlib.contextmanager
+def _tracked(plugins: Plugins, wanted: bool) -> Iterator[None]:
+    """Let TensorBoard listen to the life cycle of one run."""
+    if not wanted:
+        yield
+        return
+    tracker = TensorBoard()
+    plugins.manager.register(tracker)
+    try:
+        yield
+    finally:
+        plugins.manager.unregister(tracker)
+        tracker.close()
 
 
 def _present(part: Part | None, key: str) -> Part:
@@ -189,9 +189,30 @@ def _manifest(loaded: LoadedRecipe, plugins: Plugins, context: Context) -> dict[
         "precision": getattr(context.runtime, "precision", "fp32"),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in packages},
-        "components": plugins.provenance(loaded.resolved),
+        "components": _components(recipe, plugins),
         "data": dict(context.task.provenance),
     }
+
+
+def _components(recipe: Recipe, plugins: Plugins) -> dict[str, dict[str, str]]:
+    """Name every component that takes part, with the plugin and the distribution that it comes from."""
+    found: dict[str, dict[str, str]] = {}
+
+    def visit(path: str, value: Any) -> None:
+        if isinstance(value, Specification) and (entry := plugins.find(value)) is not None:
+            provider = entry.provider
+            found[path] = {
+                "name": entry.name,
+                "plugin": provider.plugin,
+                "distribution": provider.distribution,
+                "version": provider.version,
+            }
+        if attrs.has(type(value)):
+            for field in attrs.fields(type(value)):
+                visit(f"{path}.{field.name}".lstrip("."), getattr(value, field.name))
+
+    visit("", recipe)
+    return found
 
 
 def _save_models(parts: Parts, folder: Path) -> None:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import attrs
 import torch
 
-from tgframe.compose import build, checked, machine_of
-from tgframe.errors import ComponentError, RunFolderError
+from tgframe.compose import build, machine_of
+from tgframe.errors import CheckpointError, ComponentError, RunFolderError
 from tgframe.interfaces.step import Step
+from tgframe.recipe.load import load_recipe
 from tgframe.registry.manager import Plugins, load_plugins
-from tgframe.runtime.checkpoint import newest_checkpoint, read_checkpoint
+from tgframe.runtime.checkpoint import read_checkpoint
+from tgframe.runtime.run_folder import checkpoints
 
 if TYPE_CHECKING:
     from tgframe.engine.state import Parts
@@ -81,10 +83,17 @@ def load(folder: str | Path, plugins: Plugins | None = None) -> Loaded:
     if not (folder / "result.json").is_file():
         raise RunFolderError(f"{str(folder)!r} must be a finished run, but has no result.json.")
     plugins = plugins if plugins is not None else load_plugins()
-    loaded = checked(folder / "recipe.yaml", (), plugins)
+    loaded = load_recipe(folder / "recipe.yaml", (), plugins)
     context, parts = build(loaded, plugins, machine_of(loaded.recipe))
-    state = read_checkpoint(newest_checkpoint(folder / "checkpoints"))
+    state = read_checkpoint(_newest(folder))
     for key, part in parts.stateful().items():
         if key in state:
             part.load_state_dict(state[key])
     return Loaded(folder, loaded.recipe, context, parts)
+
+
+def _newest(folder: Path) -> Path:
+    found = checkpoints(folder)
+    if not found:
+        raise CheckpointError(f"{str(folder)!r} must hold a checkpoint, but has none. Run its recipe again.")
+    return found[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from tgframe.engine.evaluation import Scoreboard, Validation
@@ -79,10 +79,11 @@ class Alternation:
     def _checkpoint(self) -> None:
         run = self.run
         with run.clock.phase("checkpoint"):
-            folder = run.folder / "checkpoints" / f"step-{run.counters.step}"
+            folder = run.files.checkpoint(run.counters.step)
             write_checkpoint(folder, self._state())
             run.last_checkpoint = folder
-            self._forget(run.options.keep_checkpoints)
+            for old in run.files.checkpoints()[: -run.options.keep_checkpoints]:
+                shutil.rmtree(old)
         run.hooks.tgframe_checkpoint_saved(run=run, step=run.counters.step, path=folder)
 
     def _state(self) -> dict[str, Any]:
@@ -95,11 +96,6 @@ class Alternation:
         if self.validation is not None:
             state["validation"] = self.validation.best.state_dict()
         return state
-
-    def _forget(self, keep: int) -> None:
-        folders = sorted((self.run.folder / "checkpoints").glob("step-*"), key=_step_of)
-        for folder in folders[:-keep]:
-            self.run.files.remove(folder)
 
     def _calls(self) -> int:
         preference = self.run.parts.preference
@@ -117,7 +113,3 @@ class Alternation:
             "preference_calls": calls,
             "peak_memory_bytes": self.run.machine.peak_memory_bytes(),
         }
-
-
-def _step_of(folder: Path) -> int:
-    return int(folder.name.removeprefix("step-"))

@@ -78,7 +78,7 @@ class Updater:
         """Take one step down ``loss``; return the gradient norm before clipping."""
         self.optimizer.zero_grad(set_to_none=True)
         self.machine.backward(loss)
-        norm = self.machine.clip(self.parameters, self.options.clip)
+        norm = self.machine.clip(self.parameters, math.inf if self.options.clip is None else self.options.clip)
         self.optimizer.step()
         return norm
 

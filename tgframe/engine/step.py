@@ -23,6 +23,9 @@ class StepFiller:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.parts = run.parts
+        for part in self.parts.stateful().values():
+            if isinstance(part, torch.nn.Module):
+                part.eval()  # dropout is for a fit alone: log-probabilities and values must be those of the samples
 
     def improvement(self, prompts: Prompts, rollouts: Rollouts | None) -> Step:
         """Return the step that the objective sees; ``rollouts`` is None when it needs no completions of the policy."""
