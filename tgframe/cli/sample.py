@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def sample(folder: Path, prompt: str, count: int, guidance: bool, plugin_files: Sequence[Path]) -> None:
-    """Write ``count`` completions of ``prompt`` with a finished run's policy, one a line, with token values if asked."""
+    """Print ``count`` completions of ``prompt`` by a finished run's policy, one a line, with token values on wish."""
     from tgframe.registry.manager import load_plugins
 
     from tgframe import finished

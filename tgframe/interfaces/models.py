@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
+from typing import NewType
 
 from tgframe.interfaces.specification import Specification
+
+ModelName = NewType("ModelName", str)
+"""An option that names a model: a hub name, ``prefix/name``, ``package:distribution`` or a folder. What starts
+with ``./``, ``../``, ``~`` or is absolute is a folder, and belongs to the recipe file in which it stands."""
 
 
 class ModelSource(Specification["ModelSource"]):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
+from tgframe.errors import ModelError
 from tgframe.interfaces.specification import Specification
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Policy(Specification["Policy"]):
     """Prefix and banned tokens in force: the task's and the objective's together, set when the run is composed."""
     version: int
     """Number of updates so far."""
+    hidden_size: int
+    """D."""
 
     @abstractmethod
     def sample(self, prompts: Prompts, k: int, draw: Draw, limits: Limits, generator: torch.Generator) -> Rollouts:
@@ -82,8 +85,13 @@ class Policy(Specification["Policy"]):
         """
 
     @abstractmethod
-    def score(self, rollouts: Rollouts, want: frozenset[str] = frozenset()) -> Scores:
-        """Return log-probabilities, and what ``want`` names of ``entropy`` and ``hidden``, with gradient if enabled."""
+    def score(
+        self, rollouts: Rollouts, want: frozenset[str] = frozenset(), *, prefix: tuple[int, ...] | None = None
+    ) -> Scores:
+        """Return log-probabilities, and what ``want`` names of ``entropy`` and ``hidden``, with gradient if enabled.
+
+        ``prefix`` stands between prompt and completion; None is the one in force (``decoding.prefix``).
+        """
 
     @abstractmethod
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
@@ -91,13 +99,34 @@ class Policy(Specification["Policy"]):
 
     @abstractmethod
     def encode(
-        self, texts: Sequence[str], ids: Sequence[str], split: str = "train", **columns: Sequence[Any]
+        self,
+        texts: Sequence[str],
+        ids: Sequence[str],
+        *,
+        split: str = "train",
+        columns: Mapping[str, Sequence[Any]] | None = None,
+        max_tokens: int | None = None,
     ) -> Prompts:
-        """Tokenize prompt texts into :class:`~tgframe.interfaces.batch.Prompts`; an empty text is legal."""
+        """Tokenize prompt texts into :class:`~tgframe.interfaces.batch.Prompts`; an empty text is legal.
+
+        Texts longer than ``max_tokens`` lose their end: a task that would rather lose another part cuts beforehand.
+        """
 
     @abstractmethod
-    def complete(self, prompts: Prompts, texts: Sequence[Sequence[str]]) -> Rollouts:
-        """Tokenize ``B`` groups of ``K`` given completions into rollouts (``exact`` False, end token added)."""
+    def complete(
+        self, prompts: Prompts, texts: Sequence[Sequence[str]], *, max_tokens: int | None = None, end: bool = True
+    ) -> Rollouts:
+        """Tokenize ``B`` groups of ``K`` given completions into rollouts (``exact`` False).
+
+        The end token is added where ``end`` is set and the completion is not cut to ``max_tokens``.
+        """
+
+    def add_tokens(self, tokens: Sequence[str]) -> tuple[int, ...]:
+        """Return the ids of control tokens, added to vocabulary and model where they are new: calling twice is safe.
+
+        New embeddings start at the mean of the old. Raises :class:`~tgframe.errors.ModelError` where it cannot grow.
+        """
+        raise ModelError(f"A {type(self).__name__} cannot grow its vocabulary. Use another policy.")
 
     @abstractmethod
     def save_pretrained(self, folder: Path) -> None:

@@ -1,0 +1,59 @@
+"""Docstrings come out of source whole, in order, and without their markup."""
+
+from __future__ import annotations
+
+from tgframe_embedded.extract import docstrings, one_line, without_docstrings
+
+SOURCE = '''"""Module line."""
+
+def first(x):
+    """Adds one.
+
+    Parameters
+    ----------
+    x : int
+        A :class:`~numbers.Number` such as ``3``.
+
+    >>> first(1)
+    2
+    """
+    return x + 1
+
+class Second:
+    """Holds
+    things."""
+
+    def silent(self):
+        return "no docstring"
+'''
+
+
+def test_docstrings_in_order_of_lines() -> None:
+    found = list(docstrings(SOURCE, "m.py"))
+    assert [item.summary for item in found] == ["Module line.", "Adds one.", "Holds things."]
+    assert [item.line for item in found] == [0, 3, 16]
+
+
+def test_markup_and_rules_are_gone() -> None:
+    body = next(item for item in docstrings(SOURCE, "m.py") if item.summary == "Adds one.").body
+    assert body == "Parameters x : int A numbers.Number such as 3. >>> first(1) 2"
+
+
+def test_prose_ends_before_the_first_doctest() -> None:
+    found = next(item for item in docstrings(SOURCE, "m.py") if item.summary == "Adds one.")
+    assert found.prose.endswith("such as 3.")
+
+
+def test_source_that_does_not_parse_has_no_docstrings() -> None:
+    assert list(docstrings('"""text"""\ndef broken(:\n', "m.py")) == []
+
+
+def test_code_is_left_when_docstrings_are_cut_out() -> None:
+    code = without_docstrings(SOURCE)
+    assert '"""' not in code
+    assert "return x + 1" in code
+    assert 'return "no docstring"' in code
+
+
+def test_one_line_keeps_words_with_underscores_and_stars() -> None:
+    assert one_line("``*args`` and\n``my_name``") == "*args and my_name"

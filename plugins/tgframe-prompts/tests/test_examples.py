@@ -1,0 +1,101 @@
+"""Every mistake in data, labels and verbalisers is told with its place and its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from datasets import ClassLabel, Dataset, Features, Value
+from tgframe_prompts.examples import Examples, label_names
+
+from tgframe import DataError, ModelError, Splits
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        (
+            {"sentences": ["a"], "label": ["cat"]},
+            r"The text column of split 'train' must be 'text' or 'sentence'.*sentences",
+        ),
+        ({"text": ["a"], "class": ["cat"]}, r"The label column of split 'train' must be 'label'.*task.label"),
+        ({"text": [], "label": []}, r"split 'train' must have rows"),
+        ({"text": ["a", None], "label": ["cat", "dog"]}, r"Row 1 of split 'train' must have a text"),
+        ({"text": ["a"], "label": ["fish"]}, r"Row 0 of split 'train' has the label 'fish'.*no verbaliser.*'cat'"),
+        (
+            {"text": ["a"], "label": ["cat"]},
+            r"Every class must have a row in split 'train', but 'bird', 'dog' has none",
+        ),
+    ],
+)
+def test_bad_rows(build: Callable[..., Any], data: Callable[..., Any], train: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        build(data(train=train), verbalizers={"cat": "cat", "dog": "dog", "bird": "bird"})
+
+
+def test_missing_splits(build: Callable[..., Any], data: Callable[..., Any]) -> None:
+    with pytest.raises(DataError, match="must have a split 'dev', but has 'train', 'test'"):
+        build(data({"train": slice(0, 2), "test": slice(0, 2)}))
+    task = build(data({"train": slice(0, 2), "dev": slice(0, 2)}))
+    with pytest.raises(DataError, match="must have a split 'test', but has 'train', 'dev'"):
+        task.measure([""], "test")
+
+
+def test_one_class_is_no_classification(build: Callable[..., Any], data: Callable[..., Any]) -> None:
+    alone = {"text": ["a"], "label": ["cat"]}
+    with pytest.raises(DataError, match="at least 2 classes"):
+        build(data(train=alone, dev=alone))
+
+
+def test_verbalizers_of_several_tokens(build: Callable[..., Any]) -> None:
+    with pytest.raises(ModelError, match=r"'purring' of the label 'cat' must be one token.*\('p', .*another word"):
+        build(verbalizers={"cat": "purring", "dog": "dog", "bird": "bird"})
+    with pytest.raises(ModelError, match=r"'DOG' of the label 'dog'.*Write ' dog', which is one token"):
+        build(verbalizers={"cat": "cat", "dog": "DOG", "bird": "bird"})
+
+
+def test_two_classes_with_one_verbalizer(build: Callable[..., Any]) -> None:
+    with pytest.raises(
+        ModelError, match="verbaliser of 'bird' must differ from that of 'cat', but both are the token 'cat'"
+    ):
+        build(verbalizers={"cat": "cat", "dog": "dog", "bird": "cat"})
+
+
+def test_leading_space_makes_another_verbalizer(build: Callable[..., Any]) -> None:
+    task = build(verbalizers={"cat": "cat", "dog": " cat", "bird": "bird"})
+    assert len(set(task.scorer.classifier.head.tokens.tolist())) == 3
+
+
+def test_columns_differ_by_split(build: Callable[..., Any], data: Callable[..., Any]) -> None:
+    dev = {"sentence": ["x", "y", "z"], "label": ["cat", "dog", "bird"]}
+    assert build(data(dev=dev)).splits["dev"].texts == ("x", "y", "z")
+
+
+def test_labels_are_names_numbers_or_classes() -> None:
+    features = Features({"label": ClassLabel(names=["no", "yes"]), "text": Value("string")})
+    rows = {
+        "named": Dataset.from_dict({"label": [1, 0, -1], "text": ["a", "b", "c"]}, features=features),
+        "numbers": Dataset.from_dict({"label": [1, 0], "text": ["a", "b"]}),
+    }
+    splits = Splits(rows, "none")
+    assert label_names(splits, "named", ("label",)) == ["yes", "no", "-1"]
+    assert label_names(splits, "numbers", ("label",)) == ["1", "0"]
+
+
+def test_samples_are_balanced_and_fixed(build: Callable[..., Any]) -> None:
+    first, again = (build(test_rows=6).splits["test"] for _ in range(2))
+    assert first.texts == again.texts
+    assert first.labels.bincount().tolist() == [2, 2, 2]
+    assert len(build(test_rows=6).splits["train"]) == 12
+    assert build(test_rows=7).splits["test"].labels.bincount().tolist() == [3, 2, 2]
+    assert len(build(test_rows=1000).splits["test"]) == 9
+
+
+def test_balanced_share_has_each_class() -> None:
+    examples = Examples("train", tuple("abcdef"), torch.tensor([0, 0, 0, 0, 0, 1]))
+    for seed in range(5):
+        index = examples.balanced(0.4, torch.Generator().manual_seed(seed))
+        assert examples.labels[index].bincount().tolist() == [2, 1]
+        assert index.tolist() == sorted(index.tolist())

@@ -1,0 +1,118 @@
+"""The task as a recipe sees it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tgframe_prompts
+from tgframe_prompts.classifiers.options import MaskedLM
+from tgframe_prompts.task import PromptClassification
+
+from tgframe import Context, Specification
+from tgframe.testing import SpecificationContract, contract_override
+
+INSTALLED = {point.name for point in metadata.entry_points(group="tgframe")}
+needs_plugins = pytest.mark.skipif(
+    not {"prompts", "tlg"} <= INSTALLED, reason="reads a recipe: needs the plugins installed"
+)
+
+
+class TestPromptClassification(SpecificationContract):
+    kind = "task"
+
+    def make(self) -> Specification[Any]:
+        return PromptClassification(self.data(), MaskedLM(self.masked))
+
+    def context(self) -> Context:
+        return self.empty
+
+    @pytest.fixture(autouse=True)
+    def _given(self, data: Any, masked: str, context: Context) -> None:
+        self.data, self.masked, self.empty = data, masked, context
+
+    @contract_override(reason="the rows of these tests come from no installed data source: see the test of the recipe")
+    def test_survives_the_round_trip_through_a_recipe(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"template": "{text}{prompt}"}, "must contain {mask} exactly once"),
+        ({"template": "{text}{mask}"}, "must contain {prompt} exactly once"),
+        ({"truncate": "middle"}, "'left', 'right'"),
+        ({"test_rows": 0}, "must be > 0"),
+        ({"finalists": 0}, "must be >= 1"),
+    ],
+)
+def test_mistakes_are_told(data: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as raised:  # noqa: PT011  # the words are compared below: they hold braces
+        PromptClassification(data(), MaskedLM("m"), **options)
+    assert message in str(raised.value)
+
+
+RECIPE = """
+task:
+  type: prompt-classification
+  data: {type: files, train: train.tsv, dev: dev.tsv, test: test.tsv}
+  classifier: {type: embedding, model: some/model, scale: 5}
+  text: sentence
+  label: [a, b]
+  verbalizers: {"0": " bad", "1": " good"}
+policy: {type: adaptor, model: some/model}
+sampler: {type: top-k, top_k: 256, min_new_tokens: 5, max_new_tokens: 5}
+preference: {type: classification-gap, examples: 0.8}
+guidance: {type: learned, model: some/model}
+aggregator: {type: mean}
+objective: {type: reinforce-maxent}
+schedule: {steps: 1, ground: {steps: 1}}
+"""
+
+
+def check(folder: Path, recipe: str) -> subprocess.CompletedProcess[str]:
+    (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
+    command = [sys.executable, "-m", "tgframe", "check", str(folder / "recipe.yaml")]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@needs_plugins
+def test_a_recipe_becomes_a_task(tmp_path: Path) -> None:
+    found = check(tmp_path, RECIPE)
+    assert found.returncode == 0, found.stderr
+    assert "type: embedding" in found.stdout
+    assert "scale: 5.0" in found.stdout
+    again = check(tmp_path, found.stdout)
+    assert again.stdout == found.stdout
+
+
+@needs_plugins
+def test_a_recipe_with_mistakes_is_told_them_all(tmp_path: Path) -> None:
+    recipe = RECIPE.replace('"0": " bad"', '0: " bad"').replace("embedding", "embeding").replace("0.8", "80")
+    found = check(tmp_path, recipe.replace("text: sentence", 'template: "{text}{prompt}"'))
+    assert found.returncode == 1
+    for message in ("in quotes", "Did you mean 'embedding'", "must be <= 1", "must contain {mask} exactly once"):
+        assert message in found.stderr + found.stdout
+
+
+def test_specifications_import_no_torch() -> None:
+    code = (
+        "import sys, tgframe_prompts, tgframe_prompts.task, tgframe_prompts.preference\n"
+        "import tgframe_prompts.classifiers.options\n"
+        "print('torch' in sys.modules, 'transformers' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "False"]
+
+
+def test_the_plugin_registers_its_parts() -> None:
+    found: dict[str, str] = {}
+    tgframe_prompts.tgframe_register_tasks(found.__setitem__)
+    tgframe_prompts.tgframe_register_preferences(found.__setitem__)
+    assert found == {
+        "prompt-classification": "tgframe_prompts.task:PromptClassification",
+        "classification-gap": "tgframe_prompts.preference:ClassificationGap",
+    }

@@ -1,0 +1,1 @@
+"""Classifiers behind one interface: masked, causal and embedding models with verbalisers."""

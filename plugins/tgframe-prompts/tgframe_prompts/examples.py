@@ -1,0 +1,122 @@
+"""Labelled texts of one split, read from the rows of any data source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from tgframe import DataError
+
+if TYPE_CHECKING:
+    from tgframe import Splits
+
+
+@attrs.frozen(eq=False)
+class Examples:
+    """``N`` labelled texts of one split."""
+
+    split: str
+    texts: tuple[str, ...]
+    labels: Tensor
+    """int64 ``[N]``: places in the task's list of classes."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def balanced(self, share: float, generator: torch.Generator) -> Tensor:
+        """Return int64 indices, ascending, of a random ``share`` of each class, at least one text of each."""
+        return self._pick([max(1, round(share * int((self.labels == c).sum()))) for c in self._classes()], generator)
+
+    def sample(self, count: int | None, generator: torch.Generator) -> Examples:
+        """Return ``count`` texts with equally many of each class, as far as a class has them; all of them when None."""
+        if count is None or count >= len(self):
+            return self
+        each, more = divmod(count, len(self._classes()))
+        index = self._pick([each + (place < more) for place in range(len(self._classes()))], generator)
+        return Examples(self.split, tuple(self.texts[i] for i in index.tolist()), self.labels[index])
+
+    def _classes(self) -> list[int]:
+        return sorted(set(self.labels.tolist()))
+
+    def _pick(self, counts: Sequence[int], generator: torch.Generator) -> Tensor:
+        picked = []
+        for label, count in zip(self._classes(), counts, strict=True):
+            of_class = (self.labels == label).nonzero().squeeze(1)
+            picked.append(of_class[torch.randperm(len(of_class), generator=generator)[:count]])
+        return torch.cat(picked).sort().values
+
+
+def column(splits: Splits, split: str, names: Sequence[str], what: str) -> list[Any]:
+    """Return the first of the columns ``names`` that the split has."""
+    rows = splits.rows[split]
+    for name in names:
+        if name in rows.column_names:
+            return list(rows[name])
+    wanted = " or ".join(repr(name) for name in names)
+    raise DataError(
+        f"The {what} column of {place(splits, split)} must be {wanted}, but the columns are "
+        f"{', '.join(map(repr, rows.column_names))} instead. Name the column in `task.{what}`."
+    )
+
+
+def label_names(splits: Splits, split: str, names: Sequence[str]) -> list[str]:
+    """Return the label of each row as text; class names where the column has them."""
+    values = column(splits, split, names, "label")
+    for name in names:
+        feature = splits.rows[split].features.get(name)
+        known = getattr(feature, "names", None)
+        if known:
+            return [known[value] if value in range(len(known)) else str(value) for value in values]
+    return [str(value) for value in values]
+
+
+def read(
+    splits: Splits, split: str, text: Sequence[str], label: Sequence[str], verbalizers: Mapping[str, str]
+) -> Examples:
+    """Read one split.
+
+    Raises :class:`~tgframe.DataError` when a column, a text or a label's verbaliser is missing, or the split or a class
+    in it is empty.
+    """
+    require(splits, split)
+    texts, labels = column(splits, split, text, "text"), label_names(splits, split, label)
+    if not texts:
+        raise DataError(f"{place(splits, split)} must have rows, but is empty. Check the file or the data's options.")
+    classes = {name: position for position, name in enumerate(verbalizers)}
+    for row, (value, name) in enumerate(zip(texts, labels, strict=True)):
+        if not isinstance(value, str):
+            raise DataError(f"Row {row} of {place(splits, split)} must have a text, but has {value!r} instead.")
+        if name not in classes:
+            raise DataError(
+                f"Row {row} of {place(splits, split)} has the label {name!r}, which has no verbaliser. "
+                f"Add it to `task.verbalizers`; there are {', '.join(map(repr, classes))}."
+            )
+    _refuse_empty_classes(splits, split, labels, classes)
+    return Examples(split, tuple(texts), torch.tensor([classes[name] for name in labels]))
+
+
+def require(splits: Splits, split: str) -> None:
+    """Raise :class:`~tgframe.DataError` when the data has no such split."""
+    if split not in splits.rows:
+        raise DataError(
+            f"The data must have a split {split!r}, but has {', '.join(map(repr, splits.rows)) or 'none'} instead."
+        )
+
+
+def place(splits: Splits, split: str) -> str:
+    """Return ``split 'dev' (path)``: how messages call a split."""
+    source = splits.provenance.get(split)
+    return f"split {split!r}" + (f" ({source})" if source else "")
+
+
+def _refuse_empty_classes(splits: Splits, split: str, labels: Iterable[str], classes: Mapping[str, int]) -> None:
+    missing = classes.keys() - set(labels)
+    if missing:
+        raise DataError(
+            f"Every class must have a row in {place(splits, split)}, but {', '.join(sorted(map(repr, missing)))} "
+            "has none. Add rows, or take the class out of `task.verbalizers`."
+        )

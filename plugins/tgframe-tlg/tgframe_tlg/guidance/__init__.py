@@ -1,0 +1,1 @@
+"""Learned token guidance: a language-model backbone and a small head."""

@@ -1,0 +1,1 @@
+"""Guided sampling: judgments are dear, guidance is free."""

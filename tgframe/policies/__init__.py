@@ -1,0 +1,1 @@
+"""Policies over decoder-only models: plain causal ones, and a frozen one with a trained adaptor."""

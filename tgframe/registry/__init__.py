@@ -1,0 +1,1 @@
+"""What is installed: hooks, plugins, and components by name."""

@@ -1,0 +1,1 @@
+"""The machine under the parts: devices, randomness, decoding, files of a run."""

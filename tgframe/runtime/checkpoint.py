@@ -1,0 +1,131 @@
+"""Checkpoints: the states of all parts in one folder, whole or not there at all.
+
+``NAME.json`` is the tree of part NAME, ``NAME.safetensors`` its tensors, ``MANIFEST.json`` the sha256 of every file.
+The folder is written beside its place, synchronised, and renamed into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from tgframe.errors import CheckpointError
+from tgframe.runtime.files import sync, write_json, writing
+from tgframe.runtime.tree import Encoder, decode
+
+MANIFEST = "MANIFEST.json"
+FORMAT = 1
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+def write_checkpoint(folder: Path, parts: Mapping[str, Any]) -> None:
+    """Write the states of ``parts`` (see :mod:`tgframe.runtime.tree`) to ``folder``, replacing what is there.
+
+    Raises :class:`~tgframe.errors.RunFolderError` when it cannot be written; nothing is left behind then.
+    """
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            temporary.mkdir()
+            for name, state in parts.items():
+                _write_part(temporary, name, state)
+            _write_manifest(temporary)
+            _move(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """Return the states by part name, tensors on the CPU.
+
+    Raises :class:`~tgframe.errors.CheckpointError` naming the file that is missing or damaged.
+    """
+    files = _read_manifest(folder)
+    for name, digest in files.items():
+        _verify(folder / name, digest)
+    return {name.removesuffix(".json"): _read_part(folder, name) for name in files if name.endswith(".json")}
+
+
+def _write_part(folder: Path, name: str, state: Any) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"a part's name must be a file name, but is {name!r} instead")
+    encoder = Encoder()
+    tree = encoder.encode(state, name)
+    path = folder / f"{name}.safetensors"
+    try:
+        save_file(encoder.tensors, path)
+    except SafetensorError as error:  # its way to say that the disk is full
+        raise OSError(str(error)) from error
+    sync(path)
+    with open(folder / f"{name}.json", "w", encoding="utf-8") as file:
+        json.dump(tree, file, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_manifest(folder: Path) -> None:
+    files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+    write_json(folder / MANIFEST, {"format": FORMAT, "sha256": files})
+
+
+def _move(temporary: Path, folder: Path) -> None:
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    if folder.exists():
+        os.rename(folder, old)  # a folder cannot be renamed over another one
+    os.rename(temporary, folder)
+    sync(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _read_manifest(folder: Path) -> dict[str, str]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        found, files = manifest["format"], dict(manifest["sha256"])
+    except FileNotFoundError:
+        raise CheckpointError(f"{str(folder)!r} is not a checkpoint: it has no {MANIFEST}. Use another one.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path) from error
+    if found != FORMAT:
+        raise CheckpointError(f"{str(path)!r} has format {found!r}, but this tgframe reads format {FORMAT}.")
+    return files
+
+
+def _verify(path: Path, digest: str) -> None:
+    try:
+        found = _sha256(path)
+    except FileNotFoundError:
+        raise CheckpointError(f"{str(path)!r} is missing from its checkpoint. Use an earlier checkpoint.") from None
+    except OSError as error:
+        raise _damaged(path) from error
+    if found != digest:
+        raise _damaged(path)
+
+
+def _read_part(folder: Path, name: str) -> Any:
+    path = folder / name
+    try:
+        tensors = load_file(path.with_suffix(".safetensors"))
+        return decode(json.loads(path.read_text(encoding="utf-8")), tensors)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> CheckpointError:
+    return CheckpointError(f"{str(path)!r} is damaged: it is not what its checkpoint wrote. Use an earlier checkpoint.")
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

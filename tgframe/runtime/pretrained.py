@@ -1,0 +1,89 @@
+"""Loading models and tokenizers: safetensors only, no foreign code, errors that say what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tgframe.errors import ModelError
+from tgframe.runtime.progress import library_bars_off
+
+# `RuntimeError` is how transformers reports weights that do not fit the configuration.
+_CANNOT_LOAD = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)
+
+
+def load_model(
+    auto_class: Any, name: str, dtype: torch.dtype = torch.float32, new_heads: bool = False, **options: Any
+) -> Any:
+    """Return ``auto_class.from_pretrained(name)`` on the CPU, in evaluation mode, with weights in ``dtype``.
+
+    ``name`` is a folder or hub name, as :class:`~tgframe.runtime.locate.Locator` returns it. Reads safetensors only and
+    never runs code that comes with a model. Weights that the files lack are an error unless ``new_heads`` says that
+    they may be initialised. Raises :class:`~tgframe.errors.ModelError` with the remedy.
+    """
+    _refuse_missing_folder("Model", name)
+    options |= {"dtype": dtype, "use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
+    try:
+        with library_bars_off():
+            model, info = auto_class.from_pretrained(name, **options)
+    except _CANNOT_LOAD as error:
+        raise _error("Model", name, error) from error
+    missing = sorted(info["missing_keys"])
+    if missing and not new_heads:
+        raise ModelError(
+            f"Model {name!r} lacks {len(missing)} of the weights of {type(model).__name__}, such as {missing[0]!r}. "
+            "Name a model that was saved as one of this kind."
+        )
+    return model.eval()
+
+
+def load_tokenizer(name: str) -> Any:
+    """Return the tokenizer of a folder or hub name. Raises :class:`~tgframe.errors.ModelError` with the remedy."""
+    _refuse_missing_folder("Tokenizer", name)
+    try:
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except _CANNOT_LOAD as error:
+        raise _error("Tokenizer", name, error) from error
+
+
+def load_causal(name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
+    """Return a decoder-only language model and its tokenizer (see :func:`load_model`)."""
+    return load_model(AutoModelForCausalLM, name, dtype), load_tokenizer(name)
+
+
+def _refuse_missing_folder(what: str, name: str) -> None:
+    looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
+    if looks_like_path and not Path(name).is_dir():
+        raise ModelError(f"{what} {name!r} looks like a path, but there is no such folder. Check the path.")
+
+
+def _error(what: str, name: str, error: Exception) -> ModelError:
+    lines = (line.strip(" .:!") for line in str(error).splitlines())
+    reason = next(filter(None, lines), type(error).__name__)
+    return ModelError(f"{what} {name!r} could not be loaded: {reason}. {_remedy(what, name, error)}")
+
+
+def _remedy(what: str, name: str, error: Exception) -> str:
+    from huggingface_hub import constants
+
+    if Path(name).is_dir():
+        return _folder_remedy(what, {path.name for path in Path(name).iterdir()})
+    if "trust_remote_code" in str(error):
+        return "It needs code of its own, which tgframe does not run: choose a model that transformers knows."
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set: unset it, download the model first, or name a local folder."
+    return "Check the name (a hub name, a folder, `package:DISTRIBUTION`), the network, and whether it has safetensors."
+
+
+def _folder_remedy(what: str, names: set[str]) -> str:
+    if what == "Tokenizer":
+        return "Name a folder in which `save_pretrained` wrote a tokenizer."
+    if "config.json" not in names:
+        return "The folder holds no 'config.json': name one in which `save_pretrained` wrote a model."
+    if not any(name.endswith(".safetensors") for name in names):
+        return "The folder holds no '*.safetensors': save the model again with `save_pretrained`."
+    return "The folder is damaged, or holds no model of this kind: save or download it again."
