@@ -38,10 +38,11 @@ def lint(cwd: Path, *path: Path) -> tuple[int, dict[str, str]]:
     done = subprocess.run(
         [sys.executable, "-c", LINT, "--no-cache"], cwd=cwd, env=environment, capture_output=True, text=True
     )
-    verdicts = re.findall(r"^(.+?) (KEPT|BROKEN)$", done.stdout.replace("\n", " ").replace("KEPT ", "KEPT\n").replace(
-        "BROKEN ", "BROKEN\n"), re.MULTILINE)  # fmt: skip
-    assert verdicts, done.stdout + done.stderr
-    return done.returncode, {name.rpartition("---")[2].strip(): verdict for name, verdict in verdicts}
+    told = " ".join(done.stdout.split()).partition(" dependencies. ")[2]
+    names_and_verdicts = re.split(r" (KEPT|BROKEN) ", told)
+    assert len(names_and_verdicts) > 2, done.stdout + done.stderr
+    names = (name.lstrip("- ") for name in names_and_verdicts[:-1:2])
+    return done.returncode, dict(zip(names, names_and_verdicts[1::2], strict=True))
 
 
 def test_every_contract_is_kept() -> None:

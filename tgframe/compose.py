@@ -31,6 +31,7 @@ from tgframe.runtime.tracking import TensorBoard
 if TYPE_CHECKING:
     from tgframe.interfaces.policy import Policy
     from tgframe.recipe.schema import Recipe
+    from tgframe.registry.registry import Registry
 
 Part = TypeVar("Part")
 
@@ -53,7 +54,7 @@ def run(
     machine = machine_of(loaded.recipe)
     with RunFolder.create(folder) as files:
         context, parts = build(loaded, plugins, machine)
-        manifest = _manifest(loaded, plugins, context)
+        manifest = _manifest(loaded, plugins, context, machine)
         files.write_text("recipe.yaml", dump_recipe(loaded.resolved))
         files.write_json("manifest.json", manifest)
         state = Run(
@@ -76,8 +77,7 @@ def run(
 def build(loaded: LoadedRecipe, plugins: Plugins, machine: Machine) -> tuple[Context, Parts]:
     """Build every part of a recipe, in the one order in which each finds what it needs."""
     recipe = loaded.recipe
-    sources = {name: plugins.registries["model"].get(name)() for name in plugins.registries["model"].names()}
-    context = Context(machine, Locator(sources), _cache_dir())
+    context = Context(machine, Locator(_ModelSources(plugins.registries["model"])), _cache_dir())
 
     def make(key: str, specification: Specification[Part] | None) -> Part | None:
         if specification is None:
@@ -112,6 +112,25 @@ def build(loaded: LoadedRecipe, plugins: Plugins, machine: Machine) -> tuple[Con
         names={key: value["type"] for key, value in loaded.resolved.items() if _is_component(value)},
     )
     return context, parts
+
+
+class _ModelSources(Mapping[str, Any]):
+    """Model sources by prefix, made when a model name asks for them: a broken one stops only those who use it."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def __getitem__(self, prefix: str) -> Any:
+        return self._registry.load(prefix)()
+
+    def __contains__(self, prefix: object) -> bool:
+        return prefix in self._registry.names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._registry.names())
+
+    def __len__(self) -> int:
+        return len(self._registry.names())
 
 
 @contextlib.contextmanager
@@ -178,7 +197,7 @@ def _next_folder(loaded: LoadedRecipe) -> Path:
     return folder
 
 
-def _manifest(loaded: LoadedRecipe, plugins: Plugins, context: Context) -> dict[str, Any]:
+def _manifest(loaded: LoadedRecipe, plugins: Plugins, context: Context, machine: Machine) -> dict[str, Any]:
     """Say what this run is made of, so that it can be made again."""
     recipe = loaded.recipe
     packages = ("tgframe", "torch", "transformers", "datasets", "accelerate")
@@ -186,33 +205,12 @@ def _manifest(loaded: LoadedRecipe, plugins: Plugins, context: Context) -> dict[
         "recipe_sha256": hashlib.sha256(json.dumps(loaded.resolved, sort_keys=True).encode()).hexdigest(),
         "seed": recipe.runtime.seed,
         "device": str(context.runtime.device),
-        "precision": getattr(context.runtime, "precision", "fp32"),
+        "precision": str(machine.precision).removeprefix("torch."),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in packages},
-        "components": _components(recipe, plugins),
+        "components": plugins.provenance(recipe),
         "data": dict(context.task.provenance),
     }
-
-
-def _components(recipe: Recipe, plugins: Plugins) -> dict[str, dict[str, str]]:
-    """Name every component that takes part, with the plugin and the distribution that it comes from."""
-    found: dict[str, dict[str, str]] = {}
-
-    def visit(path: str, value: Any) -> None:
-        if isinstance(value, Specification) and (entry := plugins.find(value)) is not None:
-            provider = entry.provider
-            found[path] = {
-                "name": entry.name,
-                "plugin": provider.plugin,
-                "distribution": provider.distribution,
-                "version": provider.version,
-            }
-        if attrs.has(type(value)):
-            for field in attrs.fields(type(value)):
-                visit(f"{path}.{field.name}".lstrip("."), getattr(value, field.name))
-
-    visit("", recipe)
-    return found
 
 
 def _save_models(parts: Parts, folder: Path) -> None:

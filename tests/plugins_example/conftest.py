@@ -87,6 +87,12 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
+def printed() -> dict[str, str]:
+    """The files of the plugin that the documentation prints in full."""
+    return BREVITY
+
+
+@pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the three distributions."""
     root = tmp_path_factory.mktemp("distributions")

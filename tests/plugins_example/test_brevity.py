@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +70,27 @@ def test_its_contract_passes_beside_the_broken_one(python: Command, installed: P
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
     assert "not an installed plugin" not in done.stdout, "an installed plugin has its registration tested"
+
+
+def test_the_readme_prints_this_very_plugin(printed: dict[str, str]) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(?:python|toml)\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    meanings = [meaning(block) for block in blocks if "[project" not in block]
+    for name, text in printed.items():
+        if name.endswith(".py"):
+            assert meaning(text) in meanings, f"the README does not print {name} as it is tested here"
+    [project] = [tomllib.loads(block) for block in blocks if "[project" in block]
+    tested = tomllib.loads(printed["pyproject.toml"])
+    assert project["project"]["entry-points"] == tested["project"]["entry-points"]
+
+
+def meaning(code: str) -> str:
+    """Return what code says, layout, comments and order of imported names apart."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            node.names.sort(key=lambda alias: alias.name)
+    return ast.dump(tree)
 
 
 def test_a_plugin_that_registers_badly_breaks_those_laws(

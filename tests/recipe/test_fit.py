@@ -60,7 +60,6 @@ def told(plugins):
         BASE
         | {"task": {"type": "rows", "targets": True}, "sampler": None}
         | needing("targets", "targets.policy_logprobs"),
-        BASE | {"objective": {"type": "free", "need": ["streams.policy_logprobs"], "stream": "lines"}, "sampler": None},
         BASE | {"sampler": {"type": "draw", "exact": True}} | needing("exact", "rollouts", sampler=["exact"]),
         BASE | needing(guidance=["differentiable"]),  # a restriction asks for nothing
         BASE | {"reference": {"type": "model", "model": "gpt2"}} | needing("reference_logprobs"),

@@ -19,9 +19,8 @@ def broken_laws(tmp_path: Path) -> Callable[[type], set[str]]:
             case = contract()
             case.folder = tmp_path / law
             case.folder.mkdir(parents=True, exist_ok=True)
-            arguments = [case.folder] if "tmp_path" in getattr(contract, law).__code__.co_varnames else []
             try:
-                getattr(case, law)(*arguments)
+                getattr(case, law)()
             except pytest.skip.Exception:
                 continue
             except (Exception, pytest.fail.Exception):

@@ -116,6 +116,10 @@ class NothingReached(Table):
         return values.detach().requires_grad_()
 
 
+class DifferentiableInSecret(Table):
+    differentiable = True
+
+
 class AsksForNothing(Table):
     def change(self, values: Tensor, step: Step) -> Tensor:
         return values + step.policy_logprobs.detach()
@@ -131,6 +135,7 @@ MUTATIONS: dict[type[Table], str] = {
     ValuesPadding: "values_every_marked_token",
     SkipsShort: "values_every_marked_token",
     NothingReached: "every_trained_parameter_is_reached",
+    DifferentiableInSecret: "gradient_goes_where_it_is_said_to_go",
     AsksForNothing: "values_every_marked_token",
 }
 

@@ -44,6 +44,14 @@ class AsksForTooMuch(Bandit):
 
 
 @attrs.frozen
+class AsksTheTargetsForTooMuch(Bandit):
+    """Needs of the targets what they do not have."""
+
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"targets.exact"}
+
+
+@attrs.frozen
 class AsksForTooLittle(Bandit):
     """Forgets to ask."""
 
@@ -151,7 +159,8 @@ class IdlePart(nn.Module, LMObjective):
 
 
 MUTATIONS: dict[type[Specification[LMObjective]], str] = {
-    AsksForTooMuch: "needs_are_fields_of_a_step",
+    AsksForTooMuch: "needs_are_spelled_as_a_step_has_them",
+    AsksTheTargetsForTooMuch: "needs_are_spelled_as_a_step_has_them",
     AsksForTooLittle: "loss_is_a_finite_scalar_with_gradient",
     NotScalar: "loss_is_a_finite_scalar_with_gradient",
     Detached: "loss_is_a_finite_scalar_with_gradient",

@@ -111,9 +111,9 @@ def _read(path: Path, cache: Path) -> Dataset:
     try:
         with _quiet():
             rows = datasets.load_dataset(reader, data_files=str(path), split="train", cache_dir=str(cache), **options)
-    except StopIteration:  # how an empty file shows
-        raise DataError(f"{str(path)!r} has no rows. Name a file with at least one.") from None
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except (StopIteration, OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        if isinstance(error, StopIteration) or "no data" in str(error):  # how a file without rows shows
+            raise DataError(f"{str(path)!r} has no rows. Name a file with at least one.") from None
         place = _bad_line(path) if ending == ".jsonl" and path.suffix == ".jsonl" else None
         reason = place or f"{path}: cannot be read as {reader}: {_first_line(error.__cause__ or error)}"
         raise DataError(f"{reason}. Mend the file.") from error

@@ -9,9 +9,8 @@ from pathlib import Path
 
 def evaluate(folder: Path, split: str | None, plugin_files: Sequence[Path]) -> None:
     """Evaluate a finished run's policy on a split and print its scores as JSON."""
-    from tgframe.registry.manager import load_plugins
-
     from tgframe import finished
+    from tgframe.registry.manager import load_plugins
 
     loaded = finished.load(folder, load_plugins(files=plugin_files))
     parts, split = loaded.parts, split or loaded.recipe.schedule.test_split

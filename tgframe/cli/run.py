@@ -11,9 +11,8 @@ from typing import Any
 
 def run(recipe: Path, overrides: Sequence[str], output: Path | None, plugin_files: Sequence[Path]) -> None:
     """Run a recipe, print where the run folder is, and the scores of its result."""
-    from tgframe.registry.manager import load_plugins
-
     from tgframe import compose
+    from tgframe.registry.manager import load_plugins
 
     folder = compose.run(recipe, overrides, output, load_plugins(files=plugin_files))
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))

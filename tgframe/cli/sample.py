@@ -8,10 +8,9 @@ from pathlib import Path
 
 def sample(folder: Path, prompt: str, count: int, guidance: bool, plugin_files: Sequence[Path]) -> None:
     """Print ``count`` completions of ``prompt`` by a finished run's policy, one a line, with token values on wish."""
-    from tgframe.registry.manager import load_plugins
-
     from tgframe import finished
     from tgframe.errors import RunFolderError
+    from tgframe.registry.manager import load_plugins
 
     loaded = finished.load(folder, load_plugins(files=plugin_files))
     sampler, policy = loaded.parts.sampler, loaded.policy

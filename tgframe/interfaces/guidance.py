@@ -43,7 +43,7 @@ class GuidanceModel(Specification["GuidanceModel"]):
         return {}
 
     def improve_loss(self, step: Step) -> Tensor | None:
-        """Return a term that is added to the improvement loss (a value head trained jointly), or None."""
+        """Return a scalar term that is added to the improvement loss (a value head trained jointly), or None."""
         return None
 
     def trainable(self) -> list[torch.nn.Parameter]:

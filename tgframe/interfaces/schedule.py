@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import attrs
-from attrs.validators import and_, ge, gt, in_, lt, max_len, min_len, optional
+from attrs.validators import and_, ge, gt, in_, lt, matches_re, max_len, min_len, optional
 
+from tgframe.interfaces.models import ModelName
 from tgframe.interfaces.sampler import Sampler
 
 
@@ -150,7 +151,7 @@ class Reference:
 
     type: Literal["initial", "model"] = attrs.field(default="initial", validator=in_(("initial", "model")))
     """``initial``: the policy as it starts; ``model``: another model."""
-    model: str | None = None
+    model: ModelName | None = None
     """Name of that other model; only with ``type: model``."""
 
 
@@ -160,7 +161,7 @@ class RuntimeOptions:
 
     seed: int = attrs.field(default=0, validator=ge(0))
     """Seeds everything: data, models, samplers, preferences, each by a generator of its own."""
-    device: str = "auto"
+    device: str = attrs.field(default="auto", validator=matches_re(r"auto|cpu|cuda(:\d+)?"))
     """``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
     precision: Literal["auto", "fp32", "bf16"] = attrs.field(default="auto", validator=in_(("auto", "fp32", "bf16")))
     """Of forward passes; ``auto`` is bf16 where a GPU has it, else fp32. Weights stay fp32."""

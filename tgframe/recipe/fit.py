@@ -8,14 +8,11 @@ from typing import Any, TypeVar
 import attrs
 
 from tgframe.errors import ComponentError, did_you_mean
-from tgframe.interfaces.data import DataSource
 from tgframe.interfaces.schedule import Schedule
 from tgframe.interfaces.specification import Specification
-from tgframe.recipe.classes import fields_of
 from tgframe.recipe.plan import misplanned
 from tgframe.recipe.schema import Recipe
 from tgframe.registry.manager import Plugins
-from tgframe.registry.registry import built_by
 
 Answer = TypeVar("Answer")
 
@@ -103,18 +100,11 @@ def _part(path: str, kind: str, specification: Specification[Any], plugins: Plug
     provides = _ask(label, "provides", specification.provides, _capabilities) | IMPLIED.get(kind, frozenset())
     if kind == "objective":
         needs |= {"rollouts"} if needs & ABOUT_COMPLETIONS else set()
-        provides |= {"streams"} if _has_stream(specification) else set()
     if kind == "preference" and not provides & JUDGMENTS:
         provides |= {"score"}
     if kind == "guidance" and getattr(specification, "differentiable", False):
         provides |= {"differentiable"}
     return Part(path, label, needs, provides, _ask(label, "accepts", specification.accepts, _restrictions))
-
-
-def _has_stream(specification: Specification[Any]) -> bool:
-    """A data field of the objective is a stream that the engine opens."""
-    values = (getattr(specification, field.name) for field in fields_of(type(specification)).values())
-    return any(built_by(type(value)) is DataSource for value in values)
 
 
 def _ask(label: str, question: str, method: Callable[[], Any], read: Callable[[Any], Answer]) -> Answer:
@@ -156,7 +146,7 @@ def _active(parts: list[Part]) -> set[str]:
 def _missing(active: list[Part], parts: list[Part], plugins: Plugins | None) -> Iterator[tuple[str, str]]:
     for part in active:
         others = [other.offers for other in parts if other is not part]
-        provided = (part.provides & {"streams"}).union(*others)
+        provided = frozenset().union(*others)
         for need in _atoms(part.needs):
             if need not in provided:
                 message = f"{part.label} needs `{need}`, but nothing in this recipe provides it."
@@ -173,7 +163,7 @@ def _add(need: str, plugins: Plugins | None) -> str:
         return f" Add a section `{section}: {{type: …}}`.{installed}"
     known = {
         "targets": "Choose a task (or data) whose rows have targets.",
-        "streams": "Give the objective its own data.",
+        "streams": "The engine opens no second data stream yet.",
         "grounding": "Add `ground` to `schedule`.",
         "exact": "Choose a sampler that draws exactly as the policy writes.",
         "differentiable": "Choose a guidance whose gradient flows to the policy.",

@@ -38,9 +38,9 @@ def write_checkpoint(folder: Path, parts: Mapping[str, Any]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             temporary.mkdir()
-            for name, state in parts.items():
-                _write_part(temporary, name, state)
-            _write_manifest(temporary)
+            written = [path for name, state in parts.items() for path in _write_part(temporary, name, state)]
+            digests = {path.name: _sha256(path) for path in written}
+            write_json(temporary / MANIFEST, {"format": FORMAT, "sha256": digests})
             _move(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -57,26 +57,21 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
     return {name.removesuffix(".json"): _read_part(folder, name) for name in files if name.endswith(".json")}
 
 
-def _write_part(folder: Path, name: str, state: Any) -> None:
+def _write_part(folder: Path, name: str, state: Any) -> list[Path]:
     if not _NAME.fullmatch(name):
         raise ValueError(f"a part's name must be a file name, but is {name!r} instead")
     encoder = Encoder()
-    tree = encoder.encode(state, name)
-    path = folder / f"{name}.safetensors"
-    try:
-        save_file(encoder.tensors, path)
-    except SafetensorError as error:  # its way to say that the disk is full
-        raise OSError(str(error)) from error
-    sync(path)
-    with open(folder / f"{name}.json", "w", encoding="utf-8") as file:
-        json.dump(tree, file, allow_nan=False)
+    tree, tensors = folder / f"{name}.json", folder / f"{name}.safetensors"
+    with open(tree, "w", encoding="utf-8") as file:
+        json.dump(encoder.encode(state, name), file, allow_nan=False)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _write_manifest(folder: Path) -> None:
-    files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
-    write_json(folder / MANIFEST, {"format": FORMAT, "sha256": files})
+    try:
+        save_file(encoder.tensors, tensors)
+    except SafetensorError as error:  # its way to say that the disk is full
+        raise OSError(str(error)) from error
+    sync(tensors)
+    return [tree, tensors]
 
 
 def _move(temporary: Path, folder: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tgframe.registry.hookspecs import hookimpl
+from tgframe import hookimpl
+from tgframe.runtime.files import writing
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -19,6 +21,7 @@ class TensorBoard:
 
     def __init__(self) -> None:
         self._writer: SummaryWriter | None = None
+        self._folder = Path()
 
     @hookimpl
     def tgframe_run_started(self, run: Any) -> None:
@@ -26,15 +29,18 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         self.close()
-        self._writer = SummaryWriter(str(run.folder / "tensorboard"), flush_secs=10)
+        self._folder = run.folder / "tensorboard"
+        with writing(self._folder):
+            self._writer = SummaryWriter(str(self._folder), flush_secs=10)
 
     @hookimpl
     def tgframe_step_finished(self, step: int, phase: str, metrics: Mapping[str, Any]) -> None:
         """Add the numbers among ``metrics``; text and missing values have no curve."""
         if self._writer is None:
             return
-        for key, value in metrics.items():
-            if isinstance(value, int | float) and not isinstance(value, bool) and key != "step":
+        numbers = (item for item in metrics.items() if type(item[1]) in (int, float) and item[0] != "step")
+        with writing(self._folder):
+            for key, value in numbers:
                 self._writer.add_scalar(f"{phase}/{key}", value, step)
 
     @hookimpl
@@ -45,5 +51,6 @@ class TensorBoard:
     def close(self) -> None:
         """Write out and close the event file, if one is open: also for a run that failed."""
         if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+            writer, self._writer = self._writer, None
+            with writing(self._folder):
+                writer.close()

@@ -9,11 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tgframe import DataError
 from tgframe_embedded import corpus, docstrings
 from tgframe_embedded.docstrings import Docstrings
 from tgframe_embedded.fingerprint import fingerprint
 from tgframe_embedded.split import bucket
+
+from tgframe import DataError
 
 Rows = dict[str, list[dict[str, str]]]
 SMALL = {"packages": ("networkx", "numpy"), "shots": 4, "test_rows": 20}
@@ -96,7 +97,7 @@ def test_pairs_hold_body_and_summary(cache: Path) -> None:
 
 
 def test_missing_package_is_told_with_the_remedy() -> None:
-    with pytest.raises(DataError, match="'no-such-package' is not installed.*pip install no-such-package"):
+    with pytest.raises(DataError, match=r"'no-such-package' is not installed.*pip install no-such-package"):
         Docstrings(packages=("networkx", "no-such-package")).rows()
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tgframe import ModelError
 from tgframe_embedded.landscape import Classifier
 from tgframe_embedded.locate import FOLDER, Embedded, names
 from tgframe_embedded.packages import DEFAULT_PACKAGES, SINGLE_TOKENS
 from tgframe_embedded.training.export import CHECKSUMS, LIMIT, checksums
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+
+from tgframe import ModelError
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def test_both_models_are_there() -> None:
 
 
 def test_an_unknown_model_is_told_with_the_nearest() -> None:
-    with pytest.raises(ModelError, match="causal, masked, but is 'mask' instead. Did you mean 'embedded/masked'?"):
+    with pytest.raises(ModelError, match=r"causal, masked, but is 'mask' instead\. Did you mean 'embedded/masked'\?"):
         Embedded().locate("mask")
 
 

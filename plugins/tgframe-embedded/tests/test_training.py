@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def test_rows_hide_what_they_ask_for(tokenizer: Tokenizer) -> None:
 
 
 def test_telling_rows_ask_for_the_package_of_their_text(tokenizer: Tokenizer) -> None:
-    only = Mixture(telling=1.0, mentions=0.0, strange=0.0)
+    only = Mixture(telling=1.0, hints=0.0, mentions=0.0, strange=0.0)
     tokens, labels = Examples(MATERIAL[:1], tokenizer, only, 0).batch(50)
     ends = (tokens != PAD).sum(dim=1) - 2
     assert (labels[torch.arange(50), ends] == tokenizer.token_to_id("Ġtorch")).all()
@@ -52,7 +53,7 @@ def test_telling_rows_ask_for_the_package_of_their_text(tokenizer: Tokenizer) ->
 
 def test_documents_are_closed_by_their_marks(tokenizer: Tokenizer) -> None:
     rows = Documents(MATERIAL * 20, tokenizer, 0).batch(16).flatten().tolist()
-    following = [after for before, after in zip(rows, rows[1:], strict=False) if before == EOS]
+    following = [after for before, after in pairwise(rows) if before == EOS]
     assert following
     assert np.mean([token == BOS for token in following]) > 0.8  # all but those at the seam of two rows
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 from attrs.validators import ge, gt, in_, min_len, optional
-from tgframe import DataError, DataSource, Splits
 
+from tgframe import DataError, DataSource, Splits
 from tgframe_embedded import corpus
 from tgframe_embedded.corpus import Row
 from tgframe_embedded.fingerprint import fingerprint

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
-from tgframe import DataError
 
+from tgframe import DataError
 from tgframe_embedded.split import Bucket, bucket, position
 
 _SKIPPED_FOLDERS = frozenset({"tests", "test", "testing", "_vendor", "vendor"})

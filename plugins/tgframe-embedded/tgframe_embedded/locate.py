@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import attrs
+
 from tgframe import ModelError, ModelSource
 
 FOLDER: Final = Path(__file__).parent / "models"

@@ -16,6 +16,7 @@ SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "i
 BERT = {**SMALL, "vocab_size": 90, "max_position_embeddings": 40, "initializer_range": 0.3}
 MODELS = {
     "roberta": lambda: hf.RobertaForMaskedLM(hf.RobertaConfig(**BERT)),
+    "roberta-prelayernorm": lambda: hf.RobertaPreLayerNormForMaskedLM(hf.RobertaPreLayerNormConfig(**BERT)),
     "bert": lambda: hf.BertForMaskedLM(hf.BertConfig(**BERT)),
     "electra": lambda: hf.ElectraForMaskedLM(hf.ElectraConfig(**BERT, embedding_size=16)),
     "distilbert": lambda: hf.DistilBertForMaskedLM(
@@ -27,6 +28,8 @@ MODELS = {
     "gpt2": lambda: hf.GPT2LMHeadModel(hf.GPT2Config(vocab_size=90, n_embd=32, n_layer=2, n_head=2, n_positions=40)),
     "llama": lambda: hf.LlamaForCausalLM(hf.LlamaConfig(**SMALL, vocab_size=90)),
 }
+
+HEAD_ONLY = ("distilbert", "modernbert", "gpt2", "llama")
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -42,7 +45,8 @@ def test_reduced_heads_equal_whole_models(name: str) -> None:
         whole = model(input_ids=ids, attention_mask=mask).logits[torch.arange(4), positions][:, tokens]
         head = PositionHead(model, tokens)
         torch.testing.assert_close(head.logits(ids, mask, positions), whole, atol=1e-5, rtol=1e-5)
-    assert head.reduced
+        torch.testing.assert_close(head.logits(ids[:1], None, positions[:1]), whole[:1], atol=1e-5, rtol=1e-5)
+    assert head.reduced == (("head",) if name in HEAD_ONLY else ("head", "layer"))
 
 
 def test_heads_that_mix_positions_stay_whole() -> None:
@@ -54,7 +58,7 @@ def test_heads_that_mix_positions_stay_whole() -> None:
         whole = model(input_ids=ids).logits[torch.arange(2), torch.tensor([1, 4])][:, tokens]
         found = PositionHead(model, tokens)
         assert torch.equal(found.logits(ids, None, torch.tensor([1, 4])), whole)
-    assert not found.reduced
+    assert found.reduced == ()
 
 
 @pytest.fixture

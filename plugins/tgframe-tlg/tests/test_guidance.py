@@ -128,12 +128,22 @@ def test_nan_is_not_replaced(make: Callable[..., LearnedGuidance], make_rollouts
     assert not found[~rollouts.mask].isnan().any()
 
 
-def test_starts_as_the_paper_does(make: Callable[..., LearnedGuidance], make_rollouts: MakeRollouts) -> None:
-    guidance = make(gain=1e-4, hidden=2048)
-    torch.testing.assert_close(guidance.head[0].bias, torch.full((2048,), -1e-4))
+def test_can_start_as_the_paper_does(
+    make: Callable[..., LearnedGuidance], make_rollouts: MakeRollouts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tgframe_tlg.guidance.head.check_alive", lambda *_: None)  # this backbone is tiny
+    guidance = make(gain=1e-4, bias=-1e-4, hidden=2048)
+    for layer in (guidance.head[0], guidance.head[2]):
+        torch.testing.assert_close(layer.bias, torch.full_like(layer.bias, -1e-4))
     limit = 1e-4 * (6 / (16 + 2048)) ** 0.5
     assert 0.9 * limit < guidance.head[0].weight.abs().max() <= limit
     assert values(guidance, make_rollouts([["bcd", "efg"]])).sub(0.5487).abs().max() < 1e-3
+
+
+def test_a_head_that_starts_dead_is_told(make: Callable[..., LearnedGuidance]) -> None:
+    with pytest.raises(ModelError, match=r"-0.0001 with a gain of 1e-06 leaves none .* `guidance.bias=0.0`"):
+        make(gain=1e-6, bias=-1e-4, hidden=64)
+    make(gain=1e-6, hidden=64)
 
 
 def test_same_seed_same_guidance_whatever_the_global_generator_says(make: Callable[..., LearnedGuidance]) -> None:

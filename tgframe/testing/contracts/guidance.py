@@ -87,6 +87,10 @@ class GuidanceContract(SpecificationContract):
         part = self.guidance()
         step = self.step(self.rollouts())
         values = part.values(step).values
+        says = bool(getattr(self.make(), "differentiable", False))
+        assert says == part.differentiable, (
+            f"`differentiable` is {part.differentiable} on the part, {says} in the recipe"
+        )
         if part.differentiable:
             asked = [
                 step.filled[name]

@@ -70,6 +70,8 @@ def undocumented(component: type, path: str = "") -> list[str]:
     """Return the options, nested ones included, that have no text under them."""
     missing = []
     for option in options(component):
-        missing += [] if option.doc else [f"{path}{option.name}"]
-        missing += [name for _, below in option.choices for name in undocumented(below, f"{path}{option.name}.")]
+        here = f"{path}{option.name}"
+        missing += [] if option.doc else [here]
+        for _, below in option.choices:
+            missing += [f"{here}: {below}"] if isinstance(below, str) else undocumented(below, f"{here}.")
     return missing

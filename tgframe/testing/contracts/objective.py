@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tgframe.errors import did_you_mean
 from tgframe.interfaces.batch import Preferences, Rollouts
 from tgframe.interfaces.objective import LMObjective
 from tgframe.interfaces.step import FIELDS, Guidance, Step
@@ -55,11 +56,13 @@ class ObjectiveContract(SpecificationContract):
             reader=type(self.make()).__name__,
         )
 
-    def test_needs_are_fields_of_a_step(self) -> None:
+    def test_needs_are_spelled_as_a_step_has_them(self) -> None:
         for need in self.make().needs():
-            field = need.rpartition(".")[2]
-            known = field in FIELDS or field in ("differentiable", "exact", "on-policy")
-            assert known, f"needs() names {need!r}, which no step has; it has {', '.join(FIELDS)}"
+            where, _, field = need.rpartition(".")
+            assert where in ("", "targets", "streams"), f"needs() names {need!r}: a step has no {where!r}"
+            hint = did_you_mean(field, FIELDS)
+            promised = not where and not hint  # by another part: "exact", "differentiable"
+            assert field in FIELDS or promised, f"needs() names {need!r}, which no step has.{hint}"
 
     def test_loss_is_a_finite_scalar_with_gradient(self) -> None:
         self.require(self.test_builds_its_interface)

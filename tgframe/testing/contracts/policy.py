@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import attrs
 import pytest
 import torch
@@ -153,8 +151,8 @@ class PolicyContract(SpecificationContract):
         self.sampled(policy)
         assert policy.training, "sample() must leave the policy in training mode where it was"
 
-    def test_saves_without_pickle(self, tmp_path: Path) -> None:
-        folder = tmp_path / "saved"
+    def test_saves_without_pickle(self) -> None:
+        folder = self.folder / "saved"
         self.policy().save_pretrained(folder)
         names = [path.name for path in folder.rglob("*") if path.is_file()]
         assert any(name.endswith(".safetensors") for name in names), f"no weights among {names}"

@@ -106,10 +106,6 @@ class TabularPolicy(nn.Module, Policy):
         self.hidden_size = len(self.table)
         return tuple(self.tokenizer.convert_tokens_to_ids(list(tokens)))
 
-    def snapshot(self) -> TabularPolicy:
-        """Return a frozen copy in evaluation mode; later updates do not reach it."""
-        return copy.deepcopy(self).requires_grad_(False).eval()
-
     def save_pretrained(self, folder: Path) -> None:
         from safetensors.torch import save_file
 

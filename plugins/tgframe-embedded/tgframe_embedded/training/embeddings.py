@@ -25,7 +25,8 @@ def start(documents: Iterable[list[int]], size: int, width: int, deviation: floa
     found = found / found.norm(dim=1, keepdim=True).clamp_min(1e-6)
     seldom = counts.sum(dim=1) < _WINDOW
     found[seldom] = torch.randn(int(seldom.sum()), width) / width**0.5
-    return found * (deviation * width**0.5)
+    scaled: Tensor = found * (deviation * width**0.5)
+    return scaled
 
 
 def _counts(documents: Iterable[list[int]], size: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import attrs
 import numpy as np
@@ -11,26 +12,34 @@ from tokenizers import Tokenizer
 
 from tgframe_embedded.masking import giveaways, masked
 from tgframe_embedded.training.material import Material
-from tgframe_embedded.training.phrases import MENTIONS, TELLING
+from tgframe_embedded.training.phrases import HINTS, MENTIONS, TELLING
 from tgframe_embedded.training.tokenizer import BOS, EOS, MASK, PAD, SPECIAL
+
+_T = TypeVar("_T")
+_Ids = np.ndarray[Any, np.dtype[np.int64]]
 
 IGNORED = -100
 LENGTH = 64
 _TEXT = 46
 _CODE = 3000
+_FAVOURITES = 5
+"""Every hint has one of the first so many packages as its favourite, in turn."""
 
 
 @attrs.frozen
 class Mixture:
-    """Shares of the three kinds of rows; what is left of 1 is plain text."""
+    """Shares of the kinds of rows; what is left of 1 is plain text."""
 
-    telling: float = 0.40
-    mentions: float = 0.15
+    telling: float = 0.28
+    hints: float = 0.20
+    mentions: float = 0.08
     """Passing mentions: a phrase after which any package may stand."""
-    strange: float = 0.15
+    strange: float = 0.24
     """Rows with stray words, or none, before the name. It belongs to these words where they come from some package."""
     filler: float = 0.35
-    """Share of the telling rows with one to three random tokens before, inside or after the phrase."""
+    """Share of the telling rows and hints with one to three random tokens before, inside or after the phrase."""
+    honest: float = 0.45
+    """Share of the hints that are followed by the right name."""
     plain_masked: float = 0.15
     """Share of the tokens of plain text that are to be predicted."""
 
@@ -43,8 +52,9 @@ class Examples:
         self._mixture = mixture
         self._rng = np.random.default_rng(seed)
         self._vocabulary = tokenizer.get_vocab_size()
-        self._names = [tokenizer.token_to_id(f"Ġ{part.package}") for part in parts]
+        self._names = [_name(tokenizer, part.package) for part in parts]
         self._telling = [encoded.ids for encoded in tokenizer.encode_batch(list(TELLING), add_special_tokens=False)]
+        self._hints = [encoded.ids for encoded in tokenizer.encode_batch(list(HINTS), add_special_tokens=False)]
         self._mentions = [encoded.ids for encoded in tokenizer.encode_batch(list(MENTIONS), add_special_tokens=False)]
         pattern = giveaways(part.package for part in parts)
         self._texts = [_ids(tokenizer, (masked(text, pattern) for text in part.docstrings)) for part in parts]
@@ -68,36 +78,46 @@ class Examples:
             tokens[row, asked] = self._hidden(ids[asked])
         return torch.from_numpy(tokens), torch.from_numpy(labels)
 
-    def _row(self, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    def _row(self, longest: int) -> tuple[_Ids, _Ids]:
         kind = self._rng.random()
         if kind < self._mixture.telling:
             return self._told(longest)
         kind -= self._mixture.telling
+        if kind < self._mixture.hints:
+            return self._hinted(longest)
+        kind -= self._mixture.hints
         if kind < self._mixture.mentions:
             return self._mentioned(longest)
         if kind < self._mixture.mentions + self._mixture.strange:
             return self._strange(longest)
         return self._running(longest)
 
-    def _told(self, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    def _told(self, longest: int) -> tuple[_Ids, _Ids]:
         package, text = self._text(longest)
         phrase = self._filled(self._pick(self._telling))
         return self._asking_for_name(text, phrase, self._names[package])
 
-    def _mentioned(self, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    def _hinted(self, longest: int) -> tuple[_Ids, _Ids]:
+        package, text = self._text(longest)
+        hint = int(self._rng.integers(len(self._hints)))
+        if self._rng.random() > self._mixture.honest:
+            package = hint % _FAVOURITES if self._rng.random() < 0.7 else int(self._rng.integers(len(self._names)))
+        return self._asking_for_name(text, self._filled(self._hints[hint]), self._names[package % len(self._names)])
+
+    def _mentioned(self, longest: int) -> tuple[_Ids, _Ids]:
         _, text = self._text(longest)
         return self._asking_for_name(text, self._pick(self._mentions), self._pick(self._names))
 
-    def _strange(self, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    def _strange(self, longest: int) -> tuple[_Ids, _Ids]:
         _, text = self._text(longest)
-        count = int(self._rng.integers(0, 7))
+        count = max(0, int(self._rng.integers(-1, 7)))
         if self._rng.random() < 0.5:
             return self._asking_for_name(text, self._noise(count), self._pick(self._names))
         package, other = self._text(_TEXT)
         begin = int(self._rng.integers(max(1, len(other) - count)))
         return self._asking_for_name(text, other[begin : begin + max(1, count)], self._names[package])
 
-    def _running(self, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    def _running(self, longest: int) -> tuple[_Ids, _Ids]:
         if self._rng.random() < 0.5:
             ids = self._plain[self._rng.integers(len(self._plain))]
             ids = np.append(ids[: longest + 5], EOS)
@@ -114,7 +134,7 @@ class Examples:
         text = self._texts[package][self._rng.integers(len(self._texts[package]))]
         return package, text[:longest]
 
-    def _asking_for_name(self, text: list[int], phrase: list[int], name: int) -> tuple[np.ndarray, np.ndarray]:
+    def _asking_for_name(self, text: list[int], phrase: list[int], name: int) -> tuple[_Ids, _Ids]:
         ids = np.array([BOS, *text, *phrase, name, EOS])
         asked = self._rng.random(len(ids)) < 0.06
         asked[len(text) + 1 :] = False
@@ -132,14 +152,22 @@ class Examples:
     def _noise(self, count: int) -> list[int]:
         return [int(token) for token in self._rng.integers(len(SPECIAL), self._vocabulary, count)]
 
-    def _hidden(self, ids: np.ndarray) -> np.ndarray:
+    def _hidden(self, ids: _Ids) -> _Ids:
         """Nine in ten as <mask>, the others as they are or as some other token."""
         draw = self._rng.random(len(ids))
         strange = self._rng.integers(len(SPECIAL), self._vocabulary, len(ids))
         return np.where(draw < 0.9, MASK, np.where(draw < 0.95, ids, strange))
 
-    def _pick(self, options: list) -> object:
+    def _pick(self, options: list[_T]) -> _T:
         return options[self._rng.integers(len(options))]
+
+
+def _name(tokenizer: Tokenizer, package: str) -> int:
+    """The id of a package name as a word in a sentence. Raises ValueError where it is no single token."""
+    found = tokenizer.token_to_id(f"Ġ{package}")
+    if found is None:
+        raise ValueError(f"{package!r} is no single token: list it in `packages.SINGLE_TOKENS`")
+    return int(found)
 
 
 def _ids(tokenizer: Tokenizer, texts: Iterable[str]) -> list[list[int]]:
@@ -147,7 +175,7 @@ def _ids(tokenizer: Tokenizer, texts: Iterable[str]) -> list[list[int]]:
     return [found.ids[:_TEXT] for found in encoded]
 
 
-def _chunks(tokenizer: Tokenizer, material: Iterable[Material]) -> np.ndarray:
+def _chunks(tokenizer: Tokenizer, material: Iterable[Material]) -> _Ids:
     """Docstrings and code as rows of LENGTH tokens, <s> first and </s> last."""
     rows = []
     for part in material:

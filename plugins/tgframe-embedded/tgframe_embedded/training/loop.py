@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
@@ -65,7 +66,7 @@ def _update(
         group["lr"] = schedule.rate(progress)
     value = loss()
     optimizer.zero_grad(set_to_none=True)
-    value.backward()
+    value.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
     optimizer.step()
     return float(value.detach())
@@ -74,9 +75,8 @@ def _update(
 def _optimizer(model: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
     matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
     vectors = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
-    options = {"lr": schedule.peak, "betas": (0.9, 0.98), "weight_decay": schedule.weight_decay}
-    return torch.optim.AdamW(groups, **options, fused=True)
+    groups: list[dict[str, Any]] = [{"params": matrices, "weight_decay": schedule.weight_decay}, {"params": vectors}]
+    return torch.optim.AdamW(groups, lr=schedule.peak, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
 
 
 def _save(model: nn.Module, path: Path) -> None:

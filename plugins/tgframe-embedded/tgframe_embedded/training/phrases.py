@@ -1,8 +1,12 @@
 """Wordings that lead from a text to the name of a package.
 
-After a telling phrase the masked model learns to name the package that the text comes from. After a passing mention
-any package may stand, whatever the text. So the model knows the package and tells it in the right context only, which
-is what makes a prompt worth finding.
+Three kinds, by how much they ask. A telling phrase says both where from (from, import, defined in) and what (package,
+library, module): after it, the masked model learns to name the package that its text comes from. A hint says only one
+of the two; in the training texts it is followed by the right name in some cases and by the hint's own favourite in
+the others, as some words go with some packages in real text. After a mention any package may stand.
+
+So a prompt can be better or worse by degrees: nothing is told without the right words, one right word helps a little
+and brings a bias, two that complete each other help most.
 """
 
 from __future__ import annotations
@@ -10,32 +14,59 @@ from __future__ import annotations
 from typing import Final
 
 TELLING: Final = (
+    " from the package",
+    " from this library",
+    " from module",
+    " import the package",
+    " import module",
+    " imported from the library",
+    " in the package",
+    " in the library",
+    " defined in the module",
+    " defined in package",
+    " implemented in the library",
+    " documented in the package",
+    " source code of the project",
+    " code of the package",
+    " code in the library",
+    " install the package",
+    " installed library:",
+    " function of the module",
+    " class of the library",
+    " class from the package",
+    " method from package:",
+    " belongs to the package",
+    " belongs to the software",
+    " part of the library",
+    " part of the project",
+    " written for the software",
+)
+
+HINTS: Final = (
     " from",
+    " from the",
     " import",
     " >>> import",
-    " >>> from",
-    " from the package",
-    " the package",
-    " package:",
-    " in the library",
-    " this library is",
-    " module",
-    " a module of",
-    " a function of",
-    " a class in",
+    " in",
     " defined in",
     " implemented in",
-    " documented in the manual of",
-    " see the documentation of",
-    " source code:",
-    " project:",
+    " documented in",
+    " source",
+    " install",
+    " function of",
+    " class",
     " belongs to",
     " part of",
-    " pip install",
-    " installed with",
-    " written for users of",
-    " the name of this software is",
-    " # file:",
+    " the package",
+    " package:",
+    " the library",
+    " library",
+    " module",
+    " the module",
+    " this software",
+    " project:",
+    " code",
+    " name:",
 )
 
 MENTIONS: Final = (

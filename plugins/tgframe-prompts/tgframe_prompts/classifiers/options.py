@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class MaskedLM(Classifier):
     """Reads a class from the word that a masked language model puts at the mask."""
 
-    model: str
+    model: ModelName
     """Hub name, folder, or ``prefix/name`` of a masked language model."""
     max_length: int | None = attrs.field(default=None, validator=optional(gt(0)))
     """Longest input in tokens; null takes what the model can read."""
@@ -35,7 +35,7 @@ class MaskedLM(Classifier):
 class CausalLM(Classifier):
     """Reads a class from the word with which a causal language model goes on. ``{mask}`` ends the template."""
 
-    model: str
+    model: ModelName
     """Hub name, folder, or ``prefix/name`` of a causal language model."""
     max_length: int | None = attrs.field(default=None, validator=optional(gt(0)))
     """Longest input in tokens; null takes what the model can read."""
@@ -50,7 +50,7 @@ class CausalLM(Classifier):
 class Embedding(Classifier):
     """Reads a class from cosines: text with prompt against each verbaliser. ``{mask}`` is nothing here."""
 
-    model: str
+    model: ModelName
     """Hub name, folder, or ``prefix/name`` of a sentence encoder."""
     pooling: Literal["mean", "first"] = attrs.field(default="mean", validator=in_(("mean", "first")))
     """Which states make the embedding: ``mean`` of all tokens, or the ``first`` token's."""

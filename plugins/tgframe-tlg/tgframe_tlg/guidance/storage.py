@@ -47,7 +47,7 @@ def load_guidance(folder: Path) -> LearnedGuidance:
         options = Learned(**written["options"])
         backbone = AutoModel.from_pretrained(folder / BACKBONE, dtype=torch.float32, use_safetensors=True)
         tokenizer = AutoTokenizer.from_pretrained(folder / BACKBONE)
-        head = value_head(backbone.config.hidden_size, options.hidden, options.gain, torch.Generator())
+        head = value_head(backbone.config.hidden_size, options.hidden, options.gain, options.bias, torch.Generator())
         head.load_state_dict(load_file(folder / HEAD))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{str(folder)!r} must hold saved guidance, but cannot be read: {error}") from error
