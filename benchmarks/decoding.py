@@ -3,7 +3,7 @@
 python benchmarks/decoding.py --output benchmarks/results/decoding.json
 
 The model is a random GPT-2 (4 layers, width 128, vocabulary 8,000). The floor makes these passes and nothing else: one
-over the prompts (16 tokens each), then one a new token (31 of one token each, with key-value cache), and a draw from the
+over the prompts (16 tokens each), then one a new token (31 of one token each, with a key-value cache), a draw from the
 50 likeliest after each (32). Pairs run one right after the other, in turns; a ratio is the median over pairs.
 """
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
+import transformers
 
 from tgframe.engine.alternation import Alternation
 from tgframe.engine.state import Parts, Run
@@ -77,6 +78,7 @@ def run(
 def build(loaded: LoadedRecipe, plugins: Plugins, machine: Machine) -> tuple[Context, Parts]:
     """Build every part of a recipe, in the one order in which each finds what it needs."""
     recipe = loaded.recipe
+    transformers.utils.logging.disable_progress_bar()  # tgframe shows the progress of a run itself
     context = Context(machine, Locator(_ModelSources(plugins.registries["model"])), _cache_dir())
 
     def make(key: str, specification: Specification[Part] | None) -> Part | None:

@@ -99,12 +99,12 @@ class Heard:
 MakeRun = Callable[..., Run]
 
 
-@pytest.fixture()
+@pytest.fixture
 def heard() -> Heard:
     return Heard()
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_run(tmp_path: Path, heard: Heard) -> Iterator[MakeRun]:
     """Return a function that makes a run; parts, schedule and optimizers can be replaced by keyword."""
     opened: list[RunFolder] = []

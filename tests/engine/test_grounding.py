@@ -13,6 +13,7 @@ import torch
 from tests.engine.conftest import MakeRun, TokenWorth, rows
 from tgframe import Guidance, NumericError, Preferences, PreferenceSource
 from tgframe.engine.grounding import Grounding, ranking_loss
+from tgframe.engine.pool import Judged, Pool
 from tgframe.engine.ranking import plackett_luce
 from tgframe.engine.step import StepFiller
 from tgframe.interfaces.schedule import Ground, GroundValidate, Optimizer, Optimizers, Ranking, Schedule
@@ -65,14 +66,45 @@ def test_training_mode_only_inside_the_fit(make_run: MakeRun) -> None:
     assert not run.parts.guidance.training
 
 
-def test_replay_learns_from_what_was_judged_before_and_pays_nothing(make_run: MakeRun) -> None:
+def test_what_was_judged_before_is_ranked_again_and_pays_nothing(make_run: MakeRun) -> None:
     source = CountA()
-    run, grounding = grounding_of(make_run, Ground(steps=4, completions=4, replay=2), preference=source)
+    run, grounding = grounding_of(make_run, Ground(steps=4, completions=4, pool=6, updates=3), preference=source)
+    sizes = []
+    merged = grounding.pool.merged
+    grounding.pool.merged = lambda fresh: sizes.append(merged(fresh)) or sizes[-1]  # type: ignore[method-assign, func-returns-value]
     grounding.fit()
     assert source.calls == 16
-    assert len(grounding.memory) == 2
-    # one description and one loss for the fresh batch, one loss for each remembered one: 0, 1, 2, 2 of them
-    assert run.parts.guidance.modes.count(True) == 4 + 0 + 1 + 2 + 2
+    assert [judged.rollouts.k for judged in sizes] == [4, 8, 10, 10]
+    assert run.parts.guidance.modes.count(True) == 4 * 3
+    for judged in sizes:  # judgments stay with their completions
+        found = [float(text.count("a")) for text in judged.rollouts.texts[0]]
+        assert found == judged.preferences.values[0].tolist()
+
+
+def test_a_pool_keeps_prompts_apart_and_fills_up_groups(make_run: MakeRun) -> None:
+    run = make_run()
+    policy, pool = run.parts.policy, Pool(8)
+
+    def judged(*groups: tuple[str, list[str]]) -> Judged:
+        ids = [name for name, _ in groups]
+        rollouts = policy.complete(policy.encode([""] * len(ids), ids), [texts for _, texts in groups])
+        return Judged(rollouts, CountA().judge(rollouts))
+
+    pool.merged(judged(("x", ["aa", "b"])))
+    both = pool.merged(judged(("y", ["c", "aaa"]), ("x", ["abcd", "d"])))
+    assert both.rollouts.texts == (("c", "aaa", "", ""), ("abcd", "d", "aa", "b"))
+    assert both.preferences.valid.tolist() == [[True, True, False, False], [True] * 4]
+    assert both.preferences.values[1].tolist() == [1.0, 0.0, 2.0, 0.0]
+    assert both.rollouts.present.tolist() == both.preferences.valid.tolist()
+    assert both.rollouts.lengths[1].tolist() == [5, 2, 3, 2]
+
+
+def test_ranks_do_not_compare_over_time_and_are_not_pooled(make_run: MakeRun) -> None:
+    run = make_run()
+    rollouts = run.parts.policy.complete(run.parts.policy.encode([""], ["x"]), [["a", "b"]])
+    judged, pool = Judged(rollouts, Preferences.from_ranks([[0, 1]])), Pool(4)
+    assert pool.merged(judged) is judged
+    assert pool.merged(judged) is judged
 
 
 def test_validation_stops_the_fit_and_brings_the_best_state_back(make_run: MakeRun) -> None:

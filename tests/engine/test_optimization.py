@@ -15,7 +15,7 @@ from tgframe.interfaces.schedule import Optimizer, Plateau
 from tgframe.runtime.machine import Machine
 
 
-@pytest.fixture()
+@pytest.fixture
 def machine() -> Machine:
     return Machine.create(0, "cpu", "fp32")
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import torch
 from torch import Tensor
 
 from tgframe.engine.guard import judged, paid, require_finite
 from tgframe.engine.optimization import Best, Updater
+from tgframe.engine.pool import Judged, Pool
 from tgframe.engine.ranking import agreement, plackett_luce, subsets
 from tgframe.engine.samples import write_samples
 from tgframe.runtime.progress import progress
@@ -20,18 +19,10 @@ from tgframe.runtime.progress import progress
 if TYPE_CHECKING:
     from tgframe.engine.state import Run
     from tgframe.engine.step import StepFiller
-    from tgframe.interfaces.batch import Preferences, Rollouts
+    from tgframe.interfaces.batch import Preferences
     from tgframe.interfaces.sampler import Sampler
     from tgframe.interfaces.schedule import Ground
     from tgframe.interfaces.step import Guidance, Step
-
-
-@attrs.frozen(eq=False)
-class Judged:
-    """Completions with their judgments: what a grounding step learns from."""
-
-    rollouts: Rollouts
-    preferences: Preferences
 
 
 class Grounding:
@@ -44,7 +35,7 @@ class Grounding:
         self.filler = filler
         self.options = options
         self.guidance = guidance
-        self.memory: deque[Judged] = deque(maxlen=options.replay or None)
+        self.pool = Pool(options.pool)
 
     def fit(self) -> None:
         """Run one fit: ``steps`` updates, or fewer when validation says that it has learned what it can."""
@@ -101,15 +92,11 @@ class Grounding:
         run.counters.ground_step += 1
         assert run.parts.ground_sampler is not None
         fresh = self._collect(run.parts.ground_sampler, "train", "ground")
-        metrics = self._describe(fresh) | self._update(updater, [fresh, *self._replayed()])
-        if self.options.replay:
-            self.memory.append(fresh)
+        metrics = self._describe(fresh)
+        judged_so_far = self.pool.merged(fresh)
+        for _ in range(self.options.updates):
+            metrics |= self._update(updater, judged_so_far)
         run.record("ground", metrics, at=run.counters.ground_step)
-
-    def _replayed(self) -> list[Judged]:
-        """Return the remembered batches in a random order; they were judged before, so they cost nothing."""
-        order = torch.randperm(len(self.memory), generator=self.run.machine.generator("ground/replay")).tolist()
-        return [self.memory[index] for index in order]
 
     def _describe(self, fresh: Judged) -> dict[str, Any]:
         """Say how well the guidance ranks completions that it was not fitted on yet."""
@@ -132,18 +119,17 @@ class Grounding:
             **paid(self.run),
         }
 
-    def _update(self, updater: Updater, batches: list[Judged]) -> dict[str, Any]:
+    def _update(self, updater: Updater, batch: Judged) -> dict[str, Any]:
         self.guidance.train()  # type: ignore[attr-defined]  # what has parameters is a module
         try:
-            losses, logs = zip(*(self._loss(batch) for batch in batches), strict=True)
+            loss, logs = self._loss(batch)
         finally:
             self.guidance.eval()  # type: ignore[attr-defined]
-        loss = torch.stack(losses).mean()
         require_finite(loss.detach(), "grounding loss", self.run.parts.label("guidance"), self.run)
         if not loss.requires_grad:
-            return {**logs[0], "loss": float(loss)}
+            return {**logs, "loss": float(loss)}
         norm = updater.update(loss)
-        return {**logs[0], "loss": float(losses[0].detach()), "grad_norm": norm, "lr": updater.lr}
+        return {**logs, "loss": float(loss.detach()), "grad_norm": norm, "lr": updater.lr}
 
     def _loss(self, batch: Judged) -> tuple[Tensor, dict[str, Any]]:
         """Return the grounding loss of one judged batch, with gradient to the guidance."""

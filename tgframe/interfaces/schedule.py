@@ -105,8 +105,11 @@ class Ground:
     """Sub-rankings learned from those completions."""
     sampler: Sampler | None = None
     """Draws the completions to be judged; null takes the recipe's sampler."""
-    replay: int = attrs.field(default=0, validator=ge(0))
-    """Earlier judged batches that each step learns from again; they cost no judgment."""
+    pool: int = attrs.field(default=0, validator=ge(0))
+    """Earlier judged completions a prompt that are ranked together with the new ones; they cost no judgment. Needs
+    judgments that compare over time: scores or labels."""
+    updates: int = attrs.field(default=1, validator=ge(1))
+    """Updates of the guidance a step, each on sub-rankings of its own."""
     validate: GroundValidate | None = None
     """Validation, early stop and best-state reload of the fit; null keeps the last state."""
 

@@ -10,7 +10,7 @@ import attrs
 import pytest
 import torch
 from datasets import Dataset
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
 
 from tgframe import Context, DataSource, Splits
@@ -63,6 +63,43 @@ def make_tokenizer(words: Sequence[str] = LABELS) -> PreTrainedTokenizerFast:
 def tokenizer() -> PreTrainedTokenizerFast:
     """Return the tokenizer of the tiny RoBERTa."""
     return make_tokenizer()
+
+
+def wrapped(tokenizer: Tokenizer, trainer: Any) -> PreTrainedTokenizerFast:
+    """Return a tokenizer trained on the sentences, with a start, an end and a mask token."""
+    tokenizer.train_from_iterator([sentence for group in SENTENCES.values() for sentence in group], trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    names = {
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+        "mask_token": "<mask>",
+    }
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **names)
+
+
+@pytest.fixture(scope="session")
+def tokenizers(tokenizer: PreTrainedTokenizerFast) -> dict[str, PreTrainedTokenizerFast]:
+    """Return one tokenizer of each common build."""
+    special = {"special_tokens": list(SPECIAL), "show_progress": False}
+    piece = Tokenizer(models.WordPiece(unk_token="<unk>"))
+    piece.normalizer = normalizers.BertNormalizer()
+    piece.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    unigram = Tokenizer(models.Unigram())
+    unigram.normalizer = normalizers.NFKC()
+    unigram.pre_tokenizer = pre_tokenizers.Metaspace()
+    wordless = Tokenizer(models.BPE())
+    wordless.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    return {
+        "byte-level": tokenizer,
+        "word-piece": wrapped(piece, trainers.WordPieceTrainer(vocab_size=200, **special)),
+        "unigram": wrapped(unigram, trainers.UnigramTrainer(vocab_size=150, unk_token="<unk>", **special)),
+        "wordless": wrapped(wordless, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, **special)),
+    }
 
 
 @pytest.fixture(scope="session")

@@ -131,3 +131,12 @@ def test_long_texts_are_cut_and_counted(
     assert task.scorer.classifier.max_length == (limit or 64)
     found = task.measure([" a", " the"], "test")
     assert found.details["texts_cut"] == 1
+
+
+def test_models_without_a_trained_head(build: Callable[..., Any], causal: str, tmp_path: Path, tokenizer: Any) -> None:
+    hf.RobertaModel(hf.RobertaConfig(**{**BERT, "vocab_size": len(tokenizer)})).save_pretrained(tmp_path / "m")
+    tokenizer.save_pretrained(tmp_path / "m")
+    with pytest.raises(ModelError, match=r"must hold all weights of RobertaForMaskedLM.*lm_head"):
+        build(classifier=MaskedLM(str(tmp_path / "m")))
+    with pytest.raises(ModelError, match=r"must be a model that AutoModelForMaskedLM can load"):
+        build(classifier=MaskedLM(causal))

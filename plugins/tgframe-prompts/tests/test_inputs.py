@@ -14,6 +14,7 @@ from tgframe_prompts.template import parse
 from tgframe import ModelError
 
 TEMPLATES = ["{text}{prompt}{mask}", "{text} {prompt} {mask} .", "{mask} {prompt} {text}", "{prompt}: {text} {mask}!"]
+KINDS = ["byte-level", "word-piece", "unigram", "wordless"]
 PROMPTS = [
     "",
     "s",
@@ -46,30 +47,38 @@ def expect_ids_of_the_joined_string(tokenizer: Any, template: str, texts: list[s
         assert each.ids[each.position] == tokenizer.mask_token_id
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_ids_are_those_of_the_joined_string(tokenizer: Any, sentences: list[str], template: str) -> None:
-    expect_ids_of_the_joined_string(tokenizer, template, [*sentences, "", " ", "one", "ends in space "], PROMPTS)
+def test_ids_are_those_of_the_joined_string(tokenizers: Any, kind: str, sentences: list[str], template: str) -> None:
+    expect_ids_of_the_joined_string(tokenizers[kind], template, [*sentences, "", " ", "one", "ends in space "], PROMPTS)
 
 
+some = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @given(text=st.text(max_size=40), prompt=st.text(max_size=12), template=st.sampled_from(TEMPLATES))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_ids_of_any_text(tokenizer: Any, text: str, prompt: str, template: str) -> None:
-    expect_ids_of_the_joined_string(tokenizer, template, [text], [prompt])
+@some
+def test_ids_of_any_text(tokenizers: Any, kind: str, text: str, prompt: str, template: str) -> None:
+    expect_ids_of_the_joined_string(tokenizers[kind], template, [text], [prompt])
 
 
 words = st.lists(st.sampled_from(["it", "sings", "'s", "n't", "12", "é", "☕", ".", "  ", "\n", "北京"]), max_size=8)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @given(text=words, prompt=words, template=st.sampled_from(TEMPLATES), glue=st.sampled_from(["", " "]))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_ids_of_words(tokenizer: Any, text: list[str], prompt: list[str], template: str, glue: str) -> None:
-    expect_ids_of_the_joined_string(tokenizer, template, [glue.join(text)], [glue.join(prompt)])
+@some
+def test_ids_of_words(tokenizers: Any, kind: str, text: list[str], prompt: list[str], template: str, glue: str) -> None:
+    expect_ids_of_the_joined_string(tokenizers[kind], template, [glue.join(text)], [glue.join(prompt)])
 
 
-def test_texts_are_tokenised_once(tokenizer: Any, sentences: list[str]) -> None:
-    rows = make_rows(tokenizer, parse("{text}{prompt}{mask}"), sentences)
-    assert sum(bool(row.body) for row in rows) >= len(rows) - 1
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_are_tokenised_once(tokenizers: Any, kind: str, sentences: list[str]) -> None:
+    rows = make_rows(tokenizers[kind], parse("{text}{prompt}{mask}"), sentences)
+    assert sum(bool(row.body) for row in rows) >= (0 if kind == "wordless" else len(rows) - 2)
     assert all(len(row.back) < 12 for row in rows if row.body)
+    assert kind != "wordless" or not any(row.body for row in rows)
 
 
 def test_the_mask_of_the_template_is_read_where_texts_spell_masks(tokenizer: Any) -> None:

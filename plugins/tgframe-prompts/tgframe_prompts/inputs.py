@@ -39,7 +39,7 @@ def special_tokens(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the ids that the tokenizer puts before and after a text."""
     bare, full = encode(tokenizer, ["a"])[0], list(tokenizer("a")["input_ids"])
     for start in range(len(full) - len(bare) + 1):
-        if full[start : start + len(bare)] == bare:
+        if bare and full[start : start + len(bare)] == bare:
             return tuple(full[:start]), tuple(full[start + len(bare) :])
     raise ModelError(f"The tokenizer {type(tokenizer).__name__} must keep a text's ids together, but does not.")
 

@@ -14,7 +14,7 @@ from tgframe_prompts.inputs import Inputs, Truncate
 from tgframe_prompts.template import Template
 
 if TYPE_CHECKING:
-    from tgframe.interfaces.context import Runtime
+    from tgframe import Runtime
     from tgframe_prompts.classifiers.model import ClassifierModel
     from tgframe_prompts.examples import Examples
 

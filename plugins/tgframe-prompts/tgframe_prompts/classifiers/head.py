@@ -1,9 +1,10 @@
 """A language model that is asked for a few tokens at one position of each input.
 
 Most of the work of a small model is thrown away then: logits of the whole vocabulary at all positions, and the last
-layer's states of all other positions. Here the head keeps only the rows of the wanted tokens, and the states are reduced
-to the position that is read, in the last layer where its build is known, else before the head. That is done from outside,
-for any model that treats positions alike, and kept only if a trial input gets the same logits as from the whole model.
+layer's states of all other positions. Here the head keeps only the rows of the wanted tokens, and the states are
+reduced to the position that is read, in the last layer where its build is known, else before the head. That is done
+from outside, for any model that treats positions alike, and kept only if a trial input gets the same logits as from the
+whole model.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 from attrs.validators import gt, in_, optional
 
+from tgframe import ModelName
 from tgframe_prompts.classifiers.model import Classifier
 
 if TYPE_CHECKING:

@@ -47,7 +47,7 @@ class Guided(Specification[Sampler]):
     """Share of the K that is drawn afresh, not selected."""
     edits: float = attrs.field(default=0.5, validator=share)
     """Share of the candidates that are edits: one of the best completions judged so far for the prompt, with one token
-    replaced. 0 for tasks whose texts are not made by hand."""
+    replaced. Set 0 where one odd word spoils a text, as in summaries."""
     uniform: float = attrs.field(default=0.5, validator=share)
     """Share of the edits whose new token comes from the whole vocabulary (banned and special tokens excepted); the
     others take one that the policy has just drawn."""

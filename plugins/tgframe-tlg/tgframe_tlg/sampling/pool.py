@@ -19,15 +19,13 @@ def with_edits(drawn: Rollouts, edits: Sequence[Sequence[Sequence[int]]], tokeni
     exact, and its probability is not known.
     """
     most = max((len(group) for group in edits), default=0)
-    longest = max((len(edit) for group in edits for edit in group), default=0)
-    width = max(longest, drawn.tokens.shape[2])
-    tokens = torch.zeros(len(edits), most, width, dtype=torch.int64)
-    lengths = torch.zeros(len(edits), most, 1, dtype=torch.int64)
-    for row, group in enumerate(edits):
-        for column, edit in enumerate(group):
-            tokens[row, column, : len(edit)] = torch.tensor(edit)
-            lengths[row, column] = len(edit)
-    mask = torch.arange(width) < lengths
+    groups = [[*group, *[()] * (most - len(group))] for group in edits]
+    width = max((len(edit) for group in groups for edit in group), default=0)
+    width = max(width, drawn.tokens.shape[2])
+    rows = [[*edit, *[0] * (width - len(edit))] for group in groups for edit in group]
+    tokens = torch.tensor(rows, dtype=torch.int64).reshape(len(groups), most, width)
+    lengths = torch.tensor([len(edit) for group in groups for edit in group], dtype=torch.int64)
+    mask = torch.arange(width) < lengths.reshape(len(groups), most, 1)
     device, more = drawn.tokens.device, (0, width - drawn.tokens.shape[2])
     texts = [_texts(tokenizer, group) for group in edits]
     return Rollouts(
