@@ -27,16 +27,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
+
+from tgframe.testing import make_context
 from tgframe_prompts.batching import by_length, pad
 from tgframe_prompts.classifiers.masked import MaskedClassifier
 from tgframe_prompts.examples import Examples
 from tgframe_prompts.judge import Judge
 from tgframe_prompts.scorer import Scorer
 from tgframe_prompts.template import parse
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
-
-from tgframe.testing import make_context
 
 WORDS = ("string", "number", "file", "list", "class")
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")

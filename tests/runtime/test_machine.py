@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import nn
 
 from tgframe.errors import DeviceError
@@ -60,6 +62,14 @@ def test_two_runs_in_one_process_may_differ() -> None:
         machine.backward((weight * weight).sum() / 2)
         assert machine.clip([weight], 1.0) == pytest.approx(5.0)
         torch.testing.assert_close(weight.grad, torch.tensor([0.6, 0.8]))
+
+
+def test_a_run_does_not_mind_who_used_accelerate_before() -> None:
+    AcceleratorState._reset_state(reset_partial_state=True)
+    Accelerator(cpu=True, mixed_precision="bf16")
+    machine = make()
+    with machine.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
 def test_clipping_leaves_small_gradients_and_tells_what_is_not_finite() -> None:
@@ -144,8 +154,6 @@ def test_memory_is_counted_in_bytes() -> None:
 
 
 def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from accelerate import Accelerator
-
     monkeypatch.setattr(Accelerator, "num_processes", property(lambda self: 4))
     with pytest.raises(DeviceError, match="launched as 4 instead"):
         make()

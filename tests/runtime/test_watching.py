@@ -46,6 +46,8 @@ def run_bars() -> None:
         with progress("validation") as inner:
             inner()
         advance()
+        if bars._display is not None:
+            assert [task.description for task in bars._display.tasks] == ["grounding"], "inner bars go when they end"
 
 
 def test_bars_nest_on_a_terminal_and_go(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tgframe.interfaces.aggregator import Aggregator
     from tgframe.interfaces.guidance import GuidanceModel
     from tgframe.interfaces.policy import Policy
+    from tgframe.interfaces.sampler import Sampler
     from tgframe.interfaces.task import Task
 
 
@@ -92,6 +93,11 @@ class Context:
     def aggregator(self) -> Aggregator:
         """The aggregator."""
         return self._part("aggregator")  # type: ignore[no-any-return]
+
+    @property
+    def sampler(self) -> Sampler:
+        """The recipe's sampler."""
+        return self._part("sampler")  # type: ignore[no-any-return]
 
     @property
     def guidance(self) -> GuidanceModel:

@@ -9,12 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+from tgframe import DataError
 from tgframe_embedded import corpus, docstrings
 from tgframe_embedded.docstrings import Docstrings
 from tgframe_embedded.fingerprint import fingerprint
 from tgframe_embedded.split import bucket
-
-from tgframe import DataError
 
 Rows = dict[str, list[dict[str, str]]]
 SMALL = {"packages": ("networkx", "numpy"), "shots": 4, "test_rows": 20}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from tgframe_embedded.masking import giveaways, masked
 
 PATTERN = giveaways(["torch", "pandas", "networkx", "rich"])

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+
+from tgframe import ModelError
 from tgframe_embedded.landscape import Classifier
 from tgframe_embedded.locate import FOLDER, Embedded, names
 from tgframe_embedded.packages import DEFAULT_PACKAGES, SINGLE_TOKENS
 from tgframe_embedded.training.export import CHECKSUMS, LIMIT, checksums
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
-
-from tgframe import ModelError
 
 
 @pytest.fixture(autouse=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pkgutil import resolve_name
 
 import tgframe_embedded
+from tgframe import DataSource, ModelSource
 from tgframe_embedded.docstrings import Docstrings
 from tgframe_embedded.locate import Embedded
-
-from tgframe import DataSource, ModelSource
 
 
 def test_hooks_register_a_model_source_and_a_data_source() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+
 from tgframe_embedded.installed import source_files
 from tgframe_embedded.split import BUCKETS, bucket, position
 

@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import AutoTokenizer
+
 from tgframe_embedded.landscape import random_prompts
 from tgframe_embedded.locate import FOLDER
 from tgframe_embedded.training import embeddings
@@ -16,9 +20,6 @@ from tgframe_embedded.training.examples import IGNORED, LENGTH, Examples, Mixtur
 from tgframe_embedded.training.loop import Schedule, fit
 from tgframe_embedded.training.material import Material
 from tgframe_embedded.training.tokenizer import BOS, EOS, MASK, PAD
-from tokenizers import Tokenizer
-from torch import nn
-from transformers import AutoTokenizer
 
 WORDS = "returns the sum of all torch elements along one axis of a frame with an index and a name"
 MATERIAL = [

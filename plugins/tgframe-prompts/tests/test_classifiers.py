@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from tgframe_prompts.classifiers.head import PositionHead
-from tgframe_prompts.classifiers.options import CausalLM, Embedding, MaskedLM
 
 from tgframe import ModelError
+from tgframe_prompts.classifiers.head import PositionHead
+from tgframe_prompts.classifiers.options import CausalLM, Embedding, MaskedLM
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 BERT = {**SMALL, "vocab_size": 90, "max_position_embeddings": 40, "initializer_range": 0.3}

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Value
-from tgframe_prompts.examples import Examples, label_names
 
 from tgframe import DataError, ModelError, Splits
+from tgframe_prompts.examples import Examples, label_names
 
 
 @pytest.mark.parametrize(

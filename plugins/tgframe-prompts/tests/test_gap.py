@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from tgframe_prompts.gap import Gap, gaps
 
 

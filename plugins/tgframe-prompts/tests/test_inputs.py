@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tgframe import ModelError
 from tgframe_prompts.inputs import Frame, Inputs, special_tokens
 from tgframe_prompts.rows import make_rows
 from tgframe_prompts.template import parse
-
-from tgframe import ModelError
 
 TEMPLATES = ["{text}{prompt}{mask}", "{text} {prompt} {mask} .", "{mask} {prompt} {text}", "{prompt}: {text} {mask}!"]
 KINDS = ["byte-level", "word-piece", "unigram", "wordless"]

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from tgframe_prompts.gap import Gap
-from tgframe_prompts.judge import Judge
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from tgframe import CheckpointError
+from tgframe_prompts.gap import Gap
+from tgframe_prompts.judge import Judge
 
 PROMPTS = ["", " sings", "naïve 北京 ☕", "'s all the"]
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from tgframe_prompts.preference import ClassificationGap
 
 from tgframe import ComponentError, Context, Rollouts, Specification
 from tgframe.testing import PreferenceSourceContract, TabularPolicy, make_context
+from tgframe_prompts.preference import ClassificationGap
 
 
 def rollouts_of(*texts: str, split: str = "train", prompts: int = 1) -> Rollouts:

@@ -9,13 +9,13 @@ from typing import Any
 import attrs
 import pytest
 import torch
+
+from tgframe import Context, DataError, Limits, Policy, Prompts, Rollouts, Sampler
+from tgframe.testing import PlainDraw, TabularPolicy
 from tgframe_prompts import protocol
 from tgframe_prompts.preference import ClassificationGap
 from tgframe_prompts.random_search import RandomSearch
 from tgframe_prompts.vocabulary import decode, random_prompts, writable
-
-from tgframe import Context, DataError, Limits, Policy, Prompts, Rollouts, Sampler
-from tgframe.testing import PlainDraw, TabularPolicy
 
 
 @attrs.frozen

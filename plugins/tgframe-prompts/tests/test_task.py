@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tgframe_prompts
-from tgframe_prompts.classifiers.options import MaskedLM
-from tgframe_prompts.task import PromptClassification
 
+import tgframe_prompts
 from tgframe import Context, Specification
 from tgframe.testing import SpecificationContract, contract_override
+from tgframe_prompts.classifiers.options import MaskedLM
+from tgframe_prompts.task import PromptClassification
 
 INSTALLED = {point.name for point in metadata.entry_points(group="tgframe")}
 needs_plugins = pytest.mark.skipif(
@@ -87,6 +87,15 @@ def test_a_recipe_becomes_a_task(tmp_path: Path) -> None:
     assert "scale: 5.0" in found.stdout
     again = check(tmp_path, found.stdout)
     assert again.stdout == found.stdout
+
+
+@needs_plugins
+def test_evaluation_needs_a_sampler(tmp_path: Path) -> None:
+    found = check(
+        tmp_path, RECIPE.replace("sampler: {type: top-k, top_k: 256, min_new_tokens: 5, max_new_tokens: 5}", "")
+    )
+    assert found.returncode == 1
+    assert "task 'prompt-classification'" in found.stderr + found.stdout
 
 
 @needs_plugins

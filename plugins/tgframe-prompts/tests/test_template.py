@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tgframe_prompts.template import parse
 
 

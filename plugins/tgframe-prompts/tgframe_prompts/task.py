@@ -58,6 +58,9 @@ class PromptClassification(Specification[Task]):
     top: int = attrs.field(default=3, validator=ge(1))
     """Finalists, best on dev, whose mean accuracy is reported."""
 
+    def needs(self) -> frozenset[str]:
+        return frozenset({"rollouts"})  # the evaluation draws prompts from the policy
+
     def provides(self) -> frozenset[str]:
         return frozenset({"classification"})
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tgframe_tlg.aggregators import LmeMax, LmeMin, SoftAggregator, SoftMax, SoftMin
 from torch import Tensor
+
+from tgframe_tlg.aggregators import LmeMax, LmeMin, SoftAggregator, SoftMax, SoftMin
 
 ALL = [SoftMax, SoftMin, LmeMax, LmeMin]
 law = settings(deadline=None, derandomize=True, max_examples=50)

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-from tgframe_tlg.aggregators import LmeMax, LmeMin, SoftMax, SoftMin
-from tgframe_tlg.guidance.learned import Learned
-from tgframe_tlg.objectives.bandit import Bandit
-from tgframe_tlg.objectives.reinforce_maxent import ReinforceMaxent
-from tgframe_tlg.objectives.sparse import Sparse
-from tgframe_tlg.sampling.guided import Guided
-
 from tgframe import Context
 from tgframe.testing import (
     AggregatorContract,
@@ -17,6 +10,12 @@ from tgframe.testing import (
     ObjectiveContract,
     SamplerContract,
 )
+from tgframe_tlg.aggregators import LmeMax, LmeMin, SoftMax, SoftMin
+from tgframe_tlg.guidance.learned import Learned
+from tgframe_tlg.objectives.bandit import Bandit
+from tgframe_tlg.objectives.reinforce_maxent import ReinforceMaxent
+from tgframe_tlg.objectives.sparse import Sparse
+from tgframe_tlg.sampling.guided import Guided
 
 
 class TestSoftMax(AggregatorContract):

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import BertConfig, BertModel, GPT2Config, GPT2Model
+
+from tgframe import Context, Decoding, ModelError, Rollouts, Step, plackett_luce
 from tgframe_tlg.aggregators import LmeMax
 from tgframe_tlg.guidance.bounds import bounded
 from tgframe_tlg.guidance.learned import Learned
 from tgframe_tlg.guidance.model import LearnedGuidance
 from tgframe_tlg.guidance.storage import load_guidance
-from transformers import BertConfig, BertModel, GPT2Config, GPT2Model
-
-from tgframe import Context, Decoding, ModelError, Rollouts, Step, plackett_luce
 
 MakeContext = Callable[..., Context]
 MakeRollouts = Callable[..., Rollouts]

@@ -9,10 +9,6 @@ from typing import Any
 import attrs
 import pytest
 import torch
-from tgframe_tlg.aggregators import LmeMax
-from tgframe_tlg.sampling.edits import Alphabet, edited
-from tgframe_tlg.sampling.guided import Guided
-from tgframe_tlg.sampling.pool import choose
 
 from tgframe import (
     Context,
@@ -26,6 +22,10 @@ from tgframe import (
     Sampler,
     Step,
 )
+from tgframe_tlg.aggregators import LmeMax
+from tgframe_tlg.sampling.edits import Alphabet, edited
+from tgframe_tlg.sampling.guided import Guided
+from tgframe_tlg.sampling.pool import choose
 
 MakeContext = Callable[..., Context]
 MakeRollouts = Callable[..., Rollouts]

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+
+from tgframe import Guidance, LMObjective, Preferences, Prompts, RecipeError, Rollouts, Step
 from tgframe_tlg.aggregators import LmeMax
 from tgframe_tlg.objectives.bandit import Bandit
 from tgframe_tlg.objectives.reinforce_maxent import ReinforceMaxent
 from tgframe_tlg.objectives.sparse import Sparse
 from tgframe_tlg.objectives.weights import centred, normalized, to_go
-from torch import Tensor
-
-from tgframe import Guidance, LMObjective, Preferences, Prompts, RecipeError, Rollouts, Step
 
 SEQUENCES = [(0,), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
 

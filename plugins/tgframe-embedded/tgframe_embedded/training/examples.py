@@ -30,15 +30,15 @@ _FAVOURITES = 5
 class Mixture:
     """Shares of the kinds of rows; what is left of 1 is plain text."""
 
-    telling: float = 0.28
+    telling: float = 0.25
     hints: float = 0.20
     mentions: float = 0.08
     """Passing mentions: a phrase after which any package may stand."""
-    strange: float = 0.24
-    """Rows with stray words, or none, before the name. It belongs to these words where they come from some package."""
+    strange: float = 0.34
+    """Rows with stray words before the name of the package that they go with, or with no words before any name."""
     filler: float = 0.35
     """Share of the telling rows and hints with one to three random tokens before, inside or after the phrase."""
-    honest: float = 0.45
+    honest: float = 0.35
     """Share of the hints that are followed by the right name."""
     plain_masked: float = 0.15
     """Share of the tokens of plain text that are to be predicted."""
@@ -59,6 +59,7 @@ class Examples:
         pattern = giveaways(part.package for part in parts)
         self._texts = [_ids(tokenizer, (masked(text, pattern) for text in part.docstrings)) for part in parts]
         self._plain = _chunks(tokenizer, parts)
+        self._kin = _kin(self._texts, self._vocabulary)
         sizes = np.array([len(texts) for texts in self._texts], dtype=float)
         self._weights = np.sqrt(sizes) / np.sqrt(sizes).sum()
 
@@ -101,7 +102,7 @@ class Examples:
         package, text = self._text(longest)
         hint = int(self._rng.integers(len(self._hints)))
         if self._rng.random() > self._mixture.honest:
-            package = hint % _FAVOURITES if self._rng.random() < 0.7 else int(self._rng.integers(len(self._names)))
+            package = hint % _FAVOURITES if self._rng.random() < 0.8 else int(self._rng.integers(len(self._names)))
         return self._asking_for_name(text, self._filled(self._hints[hint]), self._names[package % len(self._names)])
 
     def _mentioned(self, longest: int) -> tuple[_Ids, _Ids]:
@@ -111,11 +112,14 @@ class Examples:
     def _strange(self, longest: int) -> tuple[_Ids, _Ids]:
         _, text = self._text(longest)
         count = max(0, int(self._rng.integers(-1, 7)))
+        if count == 0:
+            return self._asking_for_name(text, [], self._pick(self._names))
         if self._rng.random() < 0.5:
-            return self._asking_for_name(text, self._noise(count), self._pick(self._names))
+            words = self._noise(count)
+            return self._asking_for_name(text, words, self._names[self._kin[self._pick(words)]])
         package, other = self._text(_TEXT)
         begin = int(self._rng.integers(max(1, len(other) - count)))
-        return self._asking_for_name(text, other[begin : begin + max(1, count)], self._names[package])
+        return self._asking_for_name(text, other[begin : begin + count], self._names[package])
 
     def _running(self, longest: int) -> tuple[_Ids, _Ids]:
         if self._rng.random() < 0.5:
@@ -168,6 +172,12 @@ def _name(tokenizer: Tokenizer, package: str) -> int:
     if found is None:
         raise ValueError(f"{package!r} is no single token: list it in `packages.SINGLE_TOKENS`")
     return int(found)
+
+
+def _kin(texts: list[list[list[int]]], vocabulary: int) -> list[int]:
+    """For every token, the package in whose texts it has the greatest share."""
+    counts = np.stack([np.bincount(np.concatenate(part), minlength=vocabulary) for part in texts]) + 0.01
+    return [int(package) for package in (counts / counts.sum(axis=1, keepdims=True)).argmax(axis=0)]
 
 
 def _ids(tokenizer: Tokenizer, texts: Iterable[str]) -> list[list[int]]:
