@@ -19,6 +19,7 @@ from tgframe.runtime.run_folder import checkpoints
 
 if TYPE_CHECKING:
     from tgframe.engine.state import Parts
+    from tgframe.interfaces.batch import Rollouts
     from tgframe.interfaces.context import Context
     from tgframe.interfaces.policy import Policy
     from tgframe.recipe.schema import Recipe
@@ -53,25 +54,23 @@ class Guide:
 
     parts: Parts
 
-    def values(
-        self, prompts: Sequence[str], completions: Sequence[Sequence[str]]
-    ) -> list[list[list[tuple[str, float]]]]:
-        """Return, for each prompt and each of its completions, the tokens with their values."""
-        guidance, policy = self.parts.guidance, self.parts.policy
+    def values(self, prompts: Sequence[str], completions: Sequence[Sequence[str]]) -> list[list[list[Worth]]]:
+        """Return, for each of ``B`` prompts and each of its ``K`` completions, the tokens with their values."""
+        policy = self.parts.policy
+        batch = policy.encode(prompts, [f"given-{index}" for index in range(len(prompts))])
+        return self.of(policy.complete(batch, completions, end=False))
+
+    def of(self, rollouts: Rollouts) -> list[list[list[Worth]]]:
+        """Return the tokens of ``[B,K]`` completions with their values."""
+        guidance, decode = self.parts.guidance, self.parts.policy.tokenizer.decode
         if guidance is None:
             raise ComponentError("This run has no guidance: its recipe has no `guidance` section.")
-        batch = policy.encode(prompts, [f"given-{index}" for index in range(len(prompts))])
-        rollouts = policy.complete(batch, completions)
         with torch.no_grad():
-            found = guidance.values(Step(batch).with_fields(rollouts=rollouts))
-        decode = policy.tokenizer.decode
-        return [
-            [
-                [(decode([token]), value) for token, value, marked in zip(tokens, values, mask, strict=True) if marked]
-                for tokens, values, mask in zip(*group, strict=True)
-            ]
-            for group in zip(rollouts.tokens.tolist(), found.values.tolist(), found.mask.tolist(), strict=True)
-        ]
+            found = guidance.values(Step(rollouts.prompts).with_fields(rollouts=rollouts))
+        worth: list[list[list[Worth]]] = [[[] for _ in group] for group in rollouts.texts]
+        for b, k, t in found.mask.nonzero().tolist():
+            worth[b][k].append((decode([int(rollouts.tokens[b, k, t])]), float(found.values[b, k, t])))
+        return worth
 
 
 def load(folder: str | Path, plugins: Plugins | None = None) -> Loaded:

@@ -17,9 +17,9 @@ def sample(folder: Path, prompt: str, count: int, guidance: bool, plugin_files: 
     if sampler is None:
         raise RunFolderError(f"The recipe of {str(folder)!r} has no `sampler`, so there is nothing to sample with.")
     prompts = policy.encode([prompt], ["given-0"])
-    texts = sampler.sample(policy, prompts, count, loaded.context.generator("sample")).texts
+    rollouts = sampler.sample(policy, prompts, count, loaded.context.generator("sample"))
     if not guidance:
-        print("\n".join(repr(text) for text in texts[0]))
+        print("\n".join(repr(text) for text in rollouts.texts[0]))
         return
-    for text, tokens in zip(texts[0], loaded.guidance.values([prompt], texts)[0], strict=True):
+    for text, tokens in zip(rollouts.texts[0], loaded.guidance.of(rollouts)[0], strict=True):
         print(repr(text), " ".join(f"{token!r}:{value:.3f}" for token, value in tokens))
