@@ -63,11 +63,12 @@ class Updater:
             eps=options.eps,
             weight_decay=options.weight_decay,
         )
-        plateau = options.plateau
-        # An absolute threshold: the relative one of torch takes a worse value for a better one below zero.
-        self.plateau = plateau and torch.optim.lr_scheduler.ReduceLROnPlateau(
-            self.optimizer, mode, plateau.factor, plateau.patience, 0.0, "abs", min_lr=plateau.min_lr
-        )
+        self.plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
+        if (plateau := options.plateau) is not None:
+            # An absolute threshold: the relative one of torch takes a worse value for a better one below zero.
+            self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                self.optimizer, mode, plateau.factor, plateau.patience, 0.0, "abs", min_lr=plateau.min_lr
+            )
 
     @property
     def lr(self) -> float:

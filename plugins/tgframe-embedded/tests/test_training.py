@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-import attrs
 import numpy as np
 import pytest
 import torch
@@ -17,26 +16,16 @@ from tgframe_embedded.landscape import random_prompts
 from tgframe_embedded.locate import FOLDER
 from tgframe_embedded.training import embeddings
 from tgframe_embedded.training.documents import Documents
-from tgframe_embedded.training.examples import IGNORED, LENGTH, Examples, Mixture, _kin
+from tgframe_embedded.training.examples import IGNORED, LENGTH, Examples, Mixture
 from tgframe_embedded.training.loop import Schedule, fit
 from tgframe_embedded.training.material import Material
 from tgframe_embedded.training.tokenizer import BOS, EOS, MASK, PAD
 
 WORDS = "returns the sum of all torch elements along one axis of a frame with an index and a name"
-ONLY_IN_TORCH = "Ġsum"
 MATERIAL = [
     Material("torch", (WORDS * 3,), ("def f(x):\n    return x + 1\n" * 40,)),
     Material("pandas", (WORDS[::-1] * 3,), ("import pandas as pd\n" * 40,)),
 ]
-
-
-def _share_of_torch(tokenizer: Tokenizer, mixture: Mixture) -> float:
-    """How often a text of torch is given its own name, among rows of texts of torch and pandas alike."""
-    tokens, labels = Examples(MATERIAL, tokenizer, mixture, 0).batch(400)
-    ends = (tokens != PAD).sum(dim=1) - 2
-    names = labels[torch.arange(400), ends]
-    of_torch = (tokens == tokenizer.token_to_id(ONLY_IN_TORCH)).any(dim=1)
-    return (names[of_torch] == tokenizer.token_to_id("Ġtorch")).float().mean().item()
 
 
 @pytest.fixture(scope="module")
@@ -56,24 +45,11 @@ def test_rows_hide_what_they_ask_for(tokenizer: Tokenizer) -> None:
 
 
 def test_telling_rows_ask_for_the_package_of_their_text(tokenizer: Tokenizer) -> None:
-    only = Mixture(telling=1.0, hints=0.0, mentions=0.0, strange=0.0)
+    only = Mixture(telling=1.0, mentions=0.0)
     tokens, labels = Examples(MATERIAL[:1], tokenizer, only, 0).batch(50)
     ends = (tokens != PAD).sum(dim=1) - 2
     assert (labels[torch.arange(50), ends] == tokenizer.token_to_id("Ġtorch")).all()
     assert not (tokens == tokenizer.token_to_id("Ġtorch")).sum() > 50 * 0.1  # masked, but for those shown on purpose
-
-
-def test_honest_hints_name_the_package_and_the_others_their_favourite(tokenizer: Tokenizer) -> None:
-    only = Mixture(telling=0.0, hints=1.0, mentions=0.0, strange=0.0, honest=1.0)
-    assert _share_of_torch(tokenizer, only) == 1.0
-    assert 0.3 < _share_of_torch(tokenizer, attrs.evolve(only, honest=0.0)) < 0.9
-
-
-def test_stray_words_name_the_package_that_they_go_with(tokenizer: Tokenizer) -> None:
-    texts = [tokenizer.encode(text).ids for text in (WORDS, WORDS.replace("sum", "mean"))]
-    kin = _kin([[texts[0]], [texts[1]]], tokenizer.get_vocab_size())
-    assert kin[tokenizer.token_to_id("Ġsum")] == 0
-    assert kin[tokenizer.token_to_id("Ġmean")] == 1
 
 
 def test_documents_are_closed_by_their_marks(tokenizer: Tokenizer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import numpy as np
@@ -12,34 +12,28 @@ from tokenizers import Tokenizer
 
 from tgframe_embedded.masking import giveaways, masked
 from tgframe_embedded.training.material import Material
-from tgframe_embedded.training.phrases import HINTS, MENTIONS, TELLING
+from tgframe_embedded.training.phrases import MENTIONS, TELLING
 from tgframe_embedded.training.tokenizer import BOS, EOS, MASK, PAD, SPECIAL
-
-_T = TypeVar("_T")
-_Ids = np.ndarray[Any, np.dtype[np.int64]]
 
 IGNORED = -100
 LENGTH = 64
 _TEXT = 46
 _CODE = 3000
-_FAVOURITES = 5
-"""Every hint has one of the first so many packages as its favourite, in turn."""
+
+
+Ids = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @attrs.frozen
 class Mixture:
-    """Shares of the kinds of rows; what is left of 1 is plain text."""
+    """Shares of the three kinds of rows; what is left of 1 is plain text."""
 
-    telling: float = 0.25
-    hints: float = 0.20
-    mentions: float = 0.08
+    telling: float = 0.45
+    """A telling phrase, then the package of the text."""
+    mentions: float = 0.20
     """Passing mentions: a phrase after which any package may stand."""
-    strange: float = 0.34
-    """Rows with stray words before the name of the package that they go with, or with no words before any name."""
     filler: float = 0.35
-    """Share of the telling rows and hints with one to three random tokens before, inside or after the phrase."""
-    honest: float = 0.35
-    """Share of the hints that are followed by the right name."""
+    """Share of the telling rows with one to three random tokens before, inside or after the phrase."""
     plain_masked: float = 0.15
     """Share of the tokens of plain text that are to be predicted."""
 
@@ -52,14 +46,12 @@ class Examples:
         self._mixture = mixture
         self._rng = np.random.default_rng(seed)
         self._vocabulary = tokenizer.get_vocab_size()
-        self._names = [_name(tokenizer, part.package) for part in parts]
+        self._names = [tokenizer.token_to_id(f"Ġ{part.package}") for part in parts]
         self._telling = [encoded.ids for encoded in tokenizer.encode_batch(list(TELLING), add_special_tokens=False)]
-        self._hints = [encoded.ids for encoded in tokenizer.encode_batch(list(HINTS), add_special_tokens=False)]
         self._mentions = [encoded.ids for encoded in tokenizer.encode_batch(list(MENTIONS), add_special_tokens=False)]
         pattern = giveaways(part.package for part in parts)
         self._texts = [_ids(tokenizer, (masked(text, pattern) for text in part.docstrings)) for part in parts]
         self._plain = _chunks(tokenizer, parts)
-        self._kin = _kin(self._texts, self._vocabulary)
         sizes = np.array([len(texts) for texts in self._texts], dtype=float)
         self._weights = np.sqrt(sizes) / np.sqrt(sizes).sum()
 
@@ -79,49 +71,25 @@ class Examples:
             tokens[row, asked] = self._hidden(ids[asked])
         return torch.from_numpy(tokens), torch.from_numpy(labels)
 
-    def _row(self, longest: int) -> tuple[_Ids, _Ids]:
+    def _row(self, longest: int) -> tuple[Ids, Ids]:
         kind = self._rng.random()
         if kind < self._mixture.telling:
             return self._told(longest)
         kind -= self._mixture.telling
-        if kind < self._mixture.hints:
-            return self._hinted(longest)
-        kind -= self._mixture.hints
         if kind < self._mixture.mentions:
             return self._mentioned(longest)
-        if kind < self._mixture.mentions + self._mixture.strange:
-            return self._strange(longest)
         return self._running(longest)
 
-    def _told(self, longest: int) -> tuple[_Ids, _Ids]:
+    def _told(self, longest: int) -> tuple[Ids, Ids]:
         package, text = self._text(longest)
         phrase = self._filled(self._pick(self._telling))
         return self._asking_for_name(text, phrase, self._names[package])
 
-    def _hinted(self, longest: int) -> tuple[_Ids, _Ids]:
-        package, text = self._text(longest)
-        hint = int(self._rng.integers(len(self._hints)))
-        if self._rng.random() > self._mixture.honest:
-            package = hint % _FAVOURITES if self._rng.random() < 0.8 else int(self._rng.integers(len(self._names)))
-        return self._asking_for_name(text, self._filled(self._hints[hint]), self._names[package % len(self._names)])
-
-    def _mentioned(self, longest: int) -> tuple[_Ids, _Ids]:
+    def _mentioned(self, longest: int) -> tuple[Ids, Ids]:
         _, text = self._text(longest)
         return self._asking_for_name(text, self._pick(self._mentions), self._pick(self._names))
 
-    def _strange(self, longest: int) -> tuple[_Ids, _Ids]:
-        _, text = self._text(longest)
-        count = max(0, int(self._rng.integers(-1, 7)))
-        if count == 0:
-            return self._asking_for_name(text, [], self._pick(self._names))
-        if self._rng.random() < 0.5:
-            words = self._noise(count)
-            return self._asking_for_name(text, words, self._names[self._kin[self._pick(words)]])
-        package, other = self._text(_TEXT)
-        begin = int(self._rng.integers(max(1, len(other) - count)))
-        return self._asking_for_name(text, other[begin : begin + count], self._names[package])
-
-    def _running(self, longest: int) -> tuple[_Ids, _Ids]:
+    def _running(self, longest: int) -> tuple[Ids, Ids]:
         if self._rng.random() < 0.5:
             ids = self._plain[self._rng.integers(len(self._plain))]
             ids = np.append(ids[: longest + 5], EOS)
@@ -138,7 +106,7 @@ class Examples:
         text = self._texts[package][self._rng.integers(len(self._texts[package]))]
         return package, text[:longest]
 
-    def _asking_for_name(self, text: list[int], phrase: list[int], name: int) -> tuple[_Ids, _Ids]:
+    def _asking_for_name(self, text: list[int], phrase: list[int], name: int) -> tuple[Ids, Ids]:
         ids = np.array([BOS, *text, *phrase, name, EOS])
         asked = self._rng.random(len(ids)) < 0.06
         asked[len(text) + 1 :] = False
@@ -156,28 +124,14 @@ class Examples:
     def _noise(self, count: int) -> list[int]:
         return [int(token) for token in self._rng.integers(len(SPECIAL), self._vocabulary, count)]
 
-    def _hidden(self, ids: _Ids) -> _Ids:
+    def _hidden(self, ids: np.ndarray) -> np.ndarray:
         """Nine in ten as <mask>, the others as they are or as some other token."""
         draw = self._rng.random(len(ids))
         strange = self._rng.integers(len(SPECIAL), self._vocabulary, len(ids))
         return np.where(draw < 0.9, MASK, np.where(draw < 0.95, ids, strange))
 
-    def _pick(self, options: list[_T]) -> _T:
+    def _pick(self, options: list) -> object:
         return options[self._rng.integers(len(options))]
-
-
-def _name(tokenizer: Tokenizer, package: str) -> int:
-    """The id of a package name as a word in a sentence. Raises ValueError where it is no single token."""
-    found = tokenizer.token_to_id(f"Ġ{package}")
-    if found is None:
-        raise ValueError(f"{package!r} is no single token: list it in `packages.SINGLE_TOKENS`")
-    return int(found)
-
-
-def _kin(texts: list[list[list[int]]], vocabulary: int) -> list[int]:
-    """For every token, the package in whose texts it has the greatest share."""
-    counts = np.stack([np.bincount(np.concatenate(part), minlength=vocabulary) for part in texts]) + 0.01
-    return [int(package) for package in (counts / counts.sum(axis=1, keepdims=True)).argmax(axis=0)]
 
 
 def _ids(tokenizer: Tokenizer, texts: Iterable[str]) -> list[list[int]]:
@@ -185,7 +139,7 @@ def _ids(tokenizer: Tokenizer, texts: Iterable[str]) -> list[list[int]]:
     return [found.ids[:_TEXT] for found in encoded]
 
 
-def _chunks(tokenizer: Tokenizer, material: Iterable[Material]) -> _Ids:
+def _chunks(tokenizer: Tokenizer, material: Iterable[Material]) -> np.ndarray:
     """Docstrings and code as rows of LENGTH tokens, <s> first and </s> last."""
     rows = []
     for part in material:

@@ -17,10 +17,10 @@ from tgframe_embedded.training.tokenizer import BOS, EOS, PAD, SIZE
 BATCH = 32
 TEMPLATE = "<s> $A </s>"
 POSITIONS = 256
-ABOUT = "A masked language model: RoBERTa with pre-norm, 2 layers of width 192, vocabulary of 8,000."
+ABOUT = "A masked language model: RoBERTa with pre-norm, 3 layers of width 192, vocabulary of 8,000."
 
 
-def build(layers: int = 2, width: int = 192) -> RobertaPreLayerNormForMaskedLM:
+def build(layers: int = 3, width: int = 192) -> RobertaPreLayerNormForMaskedLM:
     """An untrained model. Its first two positions stay unused: RoBERTa counts from the padding id on."""
     config = RobertaPreLayerNormConfig(
         vocab_size=SIZE,
