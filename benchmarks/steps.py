@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import DynamicCache
+from transformers import AutoModelForMaskedLM, DynamicCache
 
 from tgframe.compose import build, machine_of
 from tgframe.engine.grounding import Grounding
@@ -49,12 +49,12 @@ LENGTH, TOP_K = 5, 256
 class Floors:
     """The passes of both steps, over bare modules of the run's own parts (copied, so that nothing is shared)."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, classifier: Any) -> None:
         parts = run.parts
         self.model, self.adaptor = parts.policy.language_model, parts.policy.adaptor
         self.head = self.model.get_output_embeddings()
         self.backbone, self.worth = parts.guidance.backbone, parts.guidance.head
-        self.classifier = parts.task.scorer.classifier
+        self.classifier = classifier
         self.adam = torch.optim.Adam(self.adaptor.parameters(), lr=1e-5)
         fitted = [*self.backbone.parameters(), *self.worth.parameters()]
         self.fitted = [parameter for parameter in fitted if parameter.requires_grad]
@@ -91,8 +91,8 @@ class Floors:
     @torch.inference_mode()
     def judge(self, batches: list[Any]) -> None:
         for ids, mask, positions in batches:
-            states = self.classifier.model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state
-            self.classifier.model.lm_head(states[torch.arange(len(ids)), positions])
+            states = self.classifier.base_model(input_ids=ids, attention_mask=mask).last_hidden_state
+            self.classifier.lm_head(states[torch.arange(len(ids)), positions])
 
     def fit(self, rows: int, updates: int, size: int, count: int) -> None:
         tokens, truth = torch.randint(10, 5000, (rows, LENGTH + 1)), torch.rand(1, rows)
@@ -126,12 +126,12 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def measure(run: Run, rounds: int) -> dict[str, Any]:
+def measure(run: Run, classifier: Any, rounds: int) -> dict[str, Any]:
     """Return medians of seconds and of paired ratios for both steps."""
     schedule = run.schedule
     ground = schedule.ground
     assert ground is not None
-    filler, floors = StepFiller(run), Floors(run)
+    filler, floors = StepFiller(run), Floors(run, classifier)
     improvement, grounding = Improvement(run, filler), Grounding(run, filler, ground)
     updater = Updater(run.parts.guidance.trainable(), run.optimizers.guidance, run.machine, "min")
     options = run.parts.ground_sampler.options
@@ -179,10 +179,12 @@ def main() -> None:
     plugins = load_plugins()
     loaded = load_recipe(options.recipe, (), plugins)
     recipe, machine = loaded.recipe, machine_of(loaded.recipe)
-    with tempfile.TemporaryDirectory() as folder, RunFolder.create(Path(folder) / "run") as files:
-        _, parts = build(loaded, plugins, machine)
+    with tempfile.TemporaryDirectory() as scratch, RunFolder.create(Path(scratch) / "run") as files:
+        context, parts = build(loaded, plugins, machine)
+        folder = context.locate(recipe.task.classifier.model)  # a copy without what the task has changed in its own
+        classifier = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32).eval()
         run = Run(parts, recipe.schedule, recipe.optimizer, recipe.runtime, machine, files, plugins.manager.hook)
-        found = measure(run, options.rounds)
+        found = measure(run, classifier, options.rounds)
     for name in ("improvement", "grounding"):
         ours, floor = found[name], found[f"{name} floor"]
         print(

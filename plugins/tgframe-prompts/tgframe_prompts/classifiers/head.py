@@ -34,6 +34,7 @@ class PositionHead:
     def logits(self, ids: Tensor, mask: Tensor | None, positions: Tensor) -> Tensor:
         """Return float ``[M,C]`` of int64 ids ``[M,L]``, mask ``[M,L]`` or None, and int64 positions ``[M]``."""
         self._positions = positions
+        mask = torch.ones_like(ids) if mask is None else mask  # else transformers asks for one, in a warning
         logits: Tensor = self.model(input_ids=ids, attention_mask=mask).logits
         return logits[:, 0] if self.reduced else self._pick(logits)[:, 0, self.tokens]
 
