@@ -164,8 +164,8 @@ def test_a_finished_folder_is_refused(folder: Path) -> None:
         ("runtime.device=gpu", RecipeError, r"runtime\.device.*'gpu'"),
         ("schedule.ground.completions=1", RecipeError, r"`schedule\.ground\.completions` must be >= 2"),
         ("sampler.max_new_tokens=4000", TgframeError, "4000|position"),
-        ("policy.model=embedded/casual", ModelError, "Did you mean 'causal'"),
-        ("task.verbalizers={torch: ' torch'}", TgframeError, "verbaliz|label"),
+        ("policy.model=embedded/casual", ModelError, "Did you mean 'embedded/causal'"),
+        ("task.verbalizers={torch: ' not one token'}", TgframeError, "' not one token' of the label 'torch'"),
     ],
 )
 def test_what_cannot_be_run_is_told_and_leaves_nothing_that_looks_finished(

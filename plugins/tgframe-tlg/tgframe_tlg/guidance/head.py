@@ -35,7 +35,8 @@ def check_alive(backbone: PreTrainedModel, head: nn.Sequential, options: Learned
     Such a head gives one value to everything and has no gradient: the fit would run, and learn nothing.
     """
     tokens = torch.arange(min(PROBES, backbone.get_input_embeddings().num_embeddings)).unsqueeze(-1)
-    if not head[:2](backbone(input_ids=tokens).last_hidden_state).any():
+    states = backbone(input_ids=tokens, attention_mask=torch.ones_like(tokens)).last_hidden_state
+    if not head[:2](states).any():
         raise ModelError(
             f"`guidance.bias` must leave units of the head alive, but {options.bias!r} with a gain of {options.gain!r} "
             f"leaves none on the hidden states of {options.model!r}. Set `guidance.bias=0.0`."
