@@ -25,12 +25,8 @@ FORBIDDEN: dict[str, tuple[str, str]] = {
     "code from a hub": (r"trust_remote_code[\"']? *[=:](?! *False)", "models run our code or transformers' own"),
     "unsafe YAML": (r"\byaml\.(?:unsafe_|full_)?load\b|typ *= *[\"']unsafe", "recipes are read by tgframe.recipe"),
     "a registry": (
-        r"pypi\.org|pythonhosted\.org|--(?:extra-)?index-url|--trusted-host|download\.pytorch\.org|registry\.npmjs",
+        r"--(?:extra-)?index-url|--trusted-host|https?://\S*/simple\b|\bregistry\.\w+\.\w+/",
         "where packages come from is the user's configuration",
-    ),
-    "how the project is made": (
-        r"issues show|DESIGN\.md|BRIEF\.md|\.\./shared/(?:papers|anchors|data)|\bissue #?\d",
-        "readers have only this repository",
     ),
 }
 
@@ -121,7 +117,6 @@ def test_files_are_called_by_what_they_do() -> None:
         ("code from a hub", "from_pretrained(name, trust_remote_code=True)"),
         ("unsafe YAML", "yaml.load(text)"),
         ("a registry", "pip install --index-url https://example.org/simple"),
-        ("how the project is made", "see DESIGN.md"),
     ],
 )
 def test_what_is_forbidden_would_be_seen(thing: str, line: str) -> None:
@@ -136,7 +131,6 @@ def test_what_is_forbidden_would_be_seen(thing: str, line: str) -> None:
         ("pickle", "it pickles and compares"),
         ("code from a hub", "from_pretrained(name, trust_remote_code=False)"),
         ("unsafe YAML", "YAML(typ='rt').load(text)"),
-        ("how the project is made", "to paste into an issue"),
     ],
 )
 def test_what_is_fine_is_left_alone(thing: str, line: str) -> None:
