@@ -45,17 +45,20 @@ def fit(
         log(f"goes on from {started_from}")
     optimizer = _optimizer(model, schedule)
     history: list[dict[str, float]] = []
-    begin, step, total = time.monotonic(), 0, 0.0
+    begin, step, losses = time.monotonic(), 0, []
     model.train()
-    while (progress := (time.monotonic() - begin) / (60 * schedule.minutes)) < 1:
-        total += _update(model, loss, optimizer, schedule, progress)
+    done = False
+    while not done:
+        progress = (time.monotonic() - begin) / (60 * schedule.minutes)
+        losses.append(_update(model, loss, optimizer, schedule, min(progress, 1.0)))
         step += 1
-        if step % schedule.report == 0:
-            history.append({"step": step, "minutes": (time.monotonic() - begin) / 60, "loss": total / schedule.report})
+        done = progress >= 1
+        if done or step % schedule.report == 0:
+            minutes = (time.monotonic() - begin) / 60
+            history.append({"step": step, "minutes": minutes, "loss": sum(losses) / len(losses)})
             log(json.dumps({key: round(value, 4) for key, value in history[-1].items()}))
-            total = 0.0
+            losses = []
             _save(model, started_from)
-    _save(model, started_from)
     return history
 
 
