@@ -220,3 +220,16 @@ def test_defaults_of_every_part_survive(converter, plugins, kind):
     for entry in mine:
         made = plugins.registries[kind].load(entry.name)()
         assert converter.structure(converter.unstructure(made), import_address(KINDS[kind])) == made
+
+
+@pytest.mark.parametrize("text", ["\x85", "a\u2028b", "a\u2029", "no", "1e5", " lead", "two\n lines", "é"])
+def test_every_text_survives_being_written(text):
+    from tgframe.recipe.dump import dump_recipe
+    from tgframe.recipe.nodes import Mistake, Position
+    from tgframe.recipe.nodes import data as plain
+    from tgframe.recipe.source import parse
+
+    mistakes: list[Mistake] = []
+    tree = parse(dump_recipe({"key": text, text: "value"}), Position("x", 1, 1), Path.cwd(), mistakes)
+    assert not mistakes
+    assert plain(tree) == {"key": text, text: "value"}

@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.nodes import MappingNode, SequenceNode
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.representer import SafeRepresenter
 
 
 class _Representer(SafeRepresenter):
-    """Mappings in blocks and in their own order, lists of scalars on one line."""
+    """Mappings in blocks and in their own order, lists of scalars on one line, odd line breaks escaped."""
+
+    def represent_str(self, data: Any) -> ScalarNode:
+        # The emitter takes these for line breaks and loses them, unless they are escaped in double quotes.
+        style = '"' if any(mark in data for mark in "\x85\u2028\u2029") else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
     def represent_mapping(self, tag: Any, mapping: Any, flow_style: Any = None) -> MappingNode:
         return super().represent_mapping(tag, mapping, flow_style=not mapping)
@@ -20,6 +25,9 @@ class _Representer(SafeRepresenter):
     def represent_sequence(self, tag: Any, sequence: Any, flow_style: Any = None) -> SequenceNode:
         scalars = not any(isinstance(element, list | dict) for element in sequence)
         return super().represent_sequence(tag, sequence, flow_style=scalars)
+
+
+_Representer.add_representer(str, _Representer.represent_str)
 
 
 def dump_recipe(resolved: Mapping[str, Any]) -> str:
