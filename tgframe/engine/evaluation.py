@@ -89,10 +89,9 @@ class Scoreboard:
         generator = self.run.machine.generator("evaluate/systems")
         systems = iter(parts.task.systems(parts.policy, _sampler(self.run), self.split, generator))
         while True:
-            before = dict(self.run.clock.seconds)
             with self.run.clock.phase("evaluate next"), progress("evaluating baselines", None):
                 found = next(systems, None)
-            spent = self.run.clock.seconds.pop("evaluate next") - before.get("evaluate next", 0.0)
+            spent = self.run.clock.seconds.pop("evaluate next")
             if found is None:
                 return
             self.run.clock.seconds[f"evaluate {found[0]}"] = spent
@@ -105,10 +104,9 @@ class Scoreboard:
             self.details[system] = dict(evaluation.details)
         for item in evaluation.items:
             self.run.files.evaluations.write({"system": system, "split": self.split, **item})
-        scores = {f"{metric}": value for metric, value in evaluation.scores.items()}
-        self.run.record("evaluate", {"system": system, "split": self.split, **scores})
+        self.run.record("evaluate", {"system": system, "split": self.split, **evaluation.scores})
 
 
 def _sampler(run: Run) -> Any:
-    """Return the recipe's sampler; tasks that evaluate by decoding greedily of their own accord get None."""
+    """Return the recipe's sampler; None where it has none, for tasks that decode in their own way."""
     return run.parts.sampler

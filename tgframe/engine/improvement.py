@@ -9,11 +9,12 @@ import torch
 from tgframe.engine.guard import require_finite
 from tgframe.engine.optimization import Updater
 from tgframe.engine.samples import write_samples
+from tgframe.interfaces.specification import ABOUT_COMPLETIONS
 
 if TYPE_CHECKING:
     from tgframe.engine.state import Run
     from tgframe.engine.step import StepFiller
-    from tgframe.interfaces.batch import Rollouts
+    from tgframe.interfaces.batch import Prompts, Rollouts
     from tgframe.interfaces.step import Step
 
 
@@ -27,7 +28,7 @@ class Improvement:
         joint = parts.guidance.joint() if parts.guidance is not None else []
         parameters = [*parts.policy.trainable(), *parts.objective.trainable(), *joint]
         self.updater = Updater(parameters, run.optimizers.policy, run.machine, "max")
-        self.samples = needs_rollouts(parts.needs["objective"])
+        self.samples = bool(parts.needs["objective"] & ABOUT_COMPLETIONS)
 
     def step(self) -> None:
         """Do one improvement step."""
@@ -47,7 +48,7 @@ class Improvement:
                 write_samples(run, "improve", step)
         run.record("improve", metrics)
 
-    def _sample(self, prompts: Any) -> Rollouts:
+    def _sample(self, prompts: Prompts) -> Rollouts:
         run = self.run
         assert run.parts.sampler is not None, "composing checks that there is a sampler where completions are needed"
         rollouts = run.parts.sampler.sample(
@@ -69,8 +70,3 @@ class Improvement:
         require_finite(torch.as_tensor(norm), "gradient norm", who, run)
         numbers = {name: float(value) for name, value in logs.items()}
         return {"loss": float(loss.detach()), **numbers, "grad_norm": norm, "lr": self.updater.lr}
-
-
-def needs_rollouts(needs: frozenset[str]) -> bool:
-    """Return whether ``needs`` holds a field of the policy's own completions (not of targets, not of streams)."""
-    return any(not need.startswith(("targets", "streams", "exact")) for need in needs)

@@ -29,7 +29,7 @@ class StepFiller:
 
     def improvement(self, prompts: Prompts, rollouts: Rollouts | None) -> Step:
         """Return the step that the objective sees; ``rollouts`` is None when it needs no completions of the policy."""
-        needs = self.parts.needs["objective"] | self.parts.needs.get("joint", frozenset())
+        needs = self.parts.needs["objective"]
         step = Step(prompts)
         if rollouts is not None:
             step = self._fill(step, rollouts, {need for need in needs if not need.startswith("targets")})

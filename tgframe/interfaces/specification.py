@@ -11,6 +11,19 @@ if TYPE_CHECKING:
 
 Part_co = TypeVar("Part_co", covariant=True)
 
+ABOUT_COMPLETIONS = frozenset(
+    {
+        "rollouts",
+        "preferences",
+        "guidance",
+        "policy_logprobs",
+        "policy_entropy",
+        "policy_hidden",
+        "reference_logprobs",
+    }
+)
+"""Fields of a step that are of the policy's own completions: who needs one of them needs completions."""
+
 
 class Specification(ABC, Generic[Part_co]):
     """The options of one component: an ``attrs.frozen`` class, documented under each field.

@@ -9,7 +9,7 @@ import attrs
 
 from tgframe.errors import ComponentError, did_you_mean
 from tgframe.interfaces.schedule import Schedule
-from tgframe.interfaces.specification import Specification
+from tgframe.interfaces.specification import ABOUT_COMPLETIONS, Specification
 from tgframe.recipe.plan import misplanned
 from tgframe.recipe.schema import Recipe
 from tgframe.registry.manager import Plugins
@@ -27,8 +27,6 @@ IMPLIED: dict[str, frozenset[str]] = {
     "reference": frozenset({"reference_logprobs"}),
 }
 """What a section provides by being there."""
-ABOUT_COMPLETIONS = frozenset().union(*IMPLIED.values()) - {"aggregator"}
-"""Needing one of these of the policy's own completions is needing the completions, too."""
 JUDGMENTS = frozenset({"rank", "score", "label"})
 ALWAYS_READ = frozenset({"task", "policy", "objective", "sampler"})
 """The task's evaluation is given the sampler, so that it is read wherever it stands."""

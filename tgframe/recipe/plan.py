@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import attrs
 
 from tgframe.interfaces.schedule import Evaluate, Ground, Reference
+from tgframe.interfaces.specification import ABOUT_COMPLETIONS
 from tgframe.recipe.schema import Recipe
 
 
@@ -30,7 +31,7 @@ def estimate(recipe: Recipe) -> Cost:
     """Return what the schedule of a recipe asks for."""
     schedule, needs = recipe.schedule, recipe.objective.needs()
     sampled = schedule.steps * schedule.improve.prompts * schedule.improve.completions
-    sampled = sampled if _of_completions(needs) else 0
+    sampled = sampled if needs & ABOUT_COMPLETIONS else 0
     beneath = recipe.guidance.needs() if recipe.guidance is not None and "guidance" in needs else frozenset()
     judged = sampled if "preferences" in needs | beneath else 0
     fits = _fits(schedule.ground, schedule.steps)
@@ -71,10 +72,6 @@ def _misplanned_reference(reference: Reference) -> Iterator[tuple[str, str]]:
 
 def _idle(path: str, without: str) -> tuple[str, str]:
     return path, f"`{path}` does nothing without `{without}`. Add that, or remove this."
-
-
-def _of_completions(needs: frozenset[str]) -> bool:
-    return any(not need.startswith(("targets", "streams", "exact")) for need in needs)
 
 
 def _fits(ground: Ground | None, steps: int) -> int:
