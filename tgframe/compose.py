@@ -20,6 +20,7 @@ from tgframe.engine.alternation import Alternation
 from tgframe.engine.state import Parts, Run
 from tgframe.errors import ComponentError
 from tgframe.interfaces.context import Context
+from tgframe.interfaces.policy import Decoding
 from tgframe.interfaces.specification import Specification
 from tgframe.recipe.dump import dump_recipe
 from tgframe.recipe.load import LoadedRecipe, load_recipe
@@ -89,10 +90,11 @@ def build(loaded: LoadedRecipe, plugins: Plugins, machine: Machine) -> tuple[Con
 
     task = _present(make("task", recipe.task), "task")
     policy = _present(make("policy", recipe.policy), "policy")
-    objective = _present(make("objective", recipe.objective), "objective")
-    objective.prepare(policy)
-    decoding = objective.decoding(policy)
-    policy.decoding = task.decoding(policy) if decoding is None else decoding + task.decoding(policy)
+    objective = make("objective", recipe.objective)
+    policy.decoding = task.decoding(policy)
+    if objective is not None:
+        objective.prepare(policy)
+        policy.decoding = (objective.decoding(policy) or Decoding()) + policy.decoding
     reference = _reference(recipe, policy, context)
     aggregator = make("aggregator", recipe.aggregator)
     guidance = make("guidance", recipe.guidance)

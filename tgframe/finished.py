@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
-import torch
 
 from tgframe.compose import build, machine_of
+from tgframe.engine.worth import Worth
 from tgframe.errors import CheckpointError, ComponentError, RunFolderError
-from tgframe.interfaces.step import Step
 from tgframe.recipe.load import load_recipe
 from tgframe.registry.manager import Plugins, load_plugins
 from tgframe.runtime.checkpoint import read_checkpoint
@@ -20,11 +19,11 @@ from tgframe.runtime.run_folder import checkpoints
 if TYPE_CHECKING:
     from tgframe.engine.state import Parts
     from tgframe.interfaces.batch import Rollouts
-    from tgframe.interfaces.context import Context
+    from tgframe.interfaces.context import Context, Runtime
     from tgframe.interfaces.policy import Policy
     from tgframe.recipe.schema import Recipe
 
-Worth = tuple[str, float]
+TokenWorth = tuple[str, float]
 """A token's text and its value."""
 
 
@@ -45,7 +44,7 @@ class Loaded:
     @property
     def guidance(self) -> Guide:
         """The grounded guidance, asked with texts. Raises ComponentError where the recipe has none."""
-        return Guide(self.parts)
+        return Guide(self.parts, self.context.runtime)
 
 
 @attrs.frozen(eq=False)
@@ -53,21 +52,21 @@ class Guide:
     """Values tokens of given texts."""
 
     parts: Parts
+    runtime: Runtime
 
-    def values(self, prompts: Sequence[str], completions: Sequence[Sequence[str]]) -> list[list[list[Worth]]]:
+    def values(self, prompts: Sequence[str], completions: Sequence[Sequence[str]]) -> list[list[list[TokenWorth]]]:
         """Return, for each of ``B`` prompts and each of its ``K`` completions, the tokens with their values."""
         policy = self.parts.policy
         batch = policy.encode(prompts, [f"given-{index}" for index in range(len(prompts))])
         return self.of(policy.complete(batch, completions, end=False))
 
-    def of(self, rollouts: Rollouts) -> list[list[list[Worth]]]:
+    def of(self, rollouts: Rollouts) -> list[list[list[TokenWorth]]]:
         """Return the tokens of ``[B,K]`` completions with their values."""
-        guidance, decode = self.parts.guidance, self.parts.policy.tokenizer.decode
-        if guidance is None:
+        if self.parts.guidance is None:
             raise ComponentError("This run has no guidance: its recipe has no `guidance` section.")
-        with torch.no_grad():
-            found = guidance.values(Step(rollouts.prompts).with_fields(rollouts=rollouts))
-        worth: list[list[list[Worth]]] = [[[] for _ in group] for group in rollouts.texts]
+        decode = self.parts.policy.tokenizer.decode
+        found = Worth(self.parts, self.runtime).tokens(rollouts)
+        worth: list[list[list[TokenWorth]]] = [[[] for _ in group] for group in rollouts.texts]
         for b, k, t in found.mask.nonzero().tolist():
             worth[b][k].append((decode([int(rollouts.tokens[b, k, t])]), float(found.values[b, k, t])))
         return worth

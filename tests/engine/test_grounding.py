@@ -125,7 +125,7 @@ def test_validation_stops_the_fit_and_brings_the_best_state_back(make_run: MakeR
 
 
 def test_validation_uses_its_own_split_and_lowers_the_rate(make_run: MakeRun) -> None:
-    ground = Ground(steps=2, completions=4, validate=GroundValidate(every=1, batches=3, split="other"))
+    ground = Ground(steps=2, completions=4, validate=GroundValidate(every=1, batches=3, split="dev"))
     splits: list[str] = []
 
     class Watching(CountA):
@@ -135,7 +135,7 @@ def test_validation_uses_its_own_split_and_lowers_the_rate(make_run: MakeRun) ->
 
     run, grounding = grounding_of(make_run, ground, preference=Watching())
     grounding.fit()
-    assert splits == ["train", "other", "other", "other"] * 2
+    assert splits == ["train", "dev", "dev", "dev"] * 2
     assert sum("validation_loss" in row for row in rows(run)) == 2
 
 

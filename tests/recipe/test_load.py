@@ -151,10 +151,10 @@ def test_positions(write):
             "1:35: `objective.entropy` must be a number, but is nan instead. It must",
         ),
         ("objective: {type: dense, entropy: .inf}", "must be a number, but is inf instead. It must be finite."),
-        ("schedule: {steps: 0, ground: {completions: 1}}", "1:19: `schedule.steps` must be >= 1, but is 0 instead."),
+        ("schedule: {steps: -1, ground: {completions: 1}}", "1:19: `schedule.steps` must be >= 0, but is -1 instead."),
         (
-            "schedule: {steps: 0, ground: {completions: 1}}",
-            "1:44: `schedule.ground.completions` must be >= 2, but is 1",
+            "schedule: {steps: -1, ground: {completions: 1}}",
+            "1:45: `schedule.ground.completions` must be >= 2, but is 1",
         ),
         ("schedule: 300", "1:11: `schedule` must be a mapping, but is 300 instead."),
         ("schedule: {}", "1:1: `schedule.steps` is missing. It must be a whole number."),
@@ -212,7 +212,7 @@ def test_mistaken_values(write, mistakes, line, told):
 def test_missing_sections_are_told(write, mistakes):
     assert mistakes(write("sampler: {type: draw}\n")) == [
         f"recipe.yaml:1:1: `{section}` is missing. It must be a mapping with a `type`. Add `{section}: {{type: …}}`."
-        for section in ("task", "policy", "objective")
+        for section in ("task", "policy")
     ] + ["recipe.yaml:1:1: `schedule` is missing. It must be a mapping."]
 
 

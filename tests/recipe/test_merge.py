@@ -78,11 +78,11 @@ def test_circles_and_missing_bases_are_told(write, mistakes):
 
 def test_merged_values_stand_where_they_came_from(write, mistakes):
     write(BASE.replace("top_k: 7", "top_k: 0"), "shared/base.yaml")
-    found = mistakes(write("extends: shared/base.yaml\nsampler:\n  max_new_tokens: x\nschedule: {steps: 0}\n"))
+    found = mistakes(write("extends: shared/base.yaml\nsampler:\n  max_new_tokens: x\nschedule: {steps: -1}\n"))
     assert found == [
         "recipe.yaml:3:19: `sampler.max_new_tokens` must be a whole number, but is 'x' instead."
         " Write digits, such as 10.",
-        "recipe.yaml:4:19: `schedule.steps` must be >= 1, but is 0 instead.",
+        "recipe.yaml:4:19: `schedule.steps` must be >= 0, but is -1 instead.",
         "shared/base.yaml:4:30: `sampler.top_k` must be > 0, but is 0 instead.",
     ]
 

@@ -9,7 +9,7 @@ import pytest
 
 from tgframe.interfaces.schedule import Evaluate, Ground, GroundValidate, Improve, Schedule
 from tgframe.recipe.converter import make_converter
-from tgframe.recipe.plan import estimate
+from tgframe.recipe.plan import estimate, misplanned
 from tgframe.recipe.schema import Recipe
 
 PARTS = {"task": "rows", "policy": "toy", "sampler": "draw", "preference": "count", "schedule": {"steps": 1}}
@@ -57,3 +57,37 @@ def test_validation_is_counted(recipe):
 def test_improvement_costs_what_the_objective_needs(recipe, parts, sampled, judged):
     cost = estimate(recipe(Schedule(steps=2, improve=Improve(prompts=1, completions=10)), **parts))
     assert (cost.completions, cost.judgments) == (sampled, judged)
+
+
+GROUNDING = {"guidance": "worth", "aggregator": "soft", "objective": None}
+
+
+def test_grounding_alone_costs_one_fit(recipe):
+    cost = estimate(recipe(Schedule(steps=0, ground=Ground(steps=7, prompts=2, completions=3)), **GROUNDING))
+    assert (cost.steps, cost.fits, cost.ground_steps, cost.judgments) == (0, 1, 7, 42)
+    assert cost.completions == 42
+
+
+@pytest.mark.parametrize(
+    ("schedule", "parts", "path", "told"),
+    [
+        (
+            Schedule(steps=3),
+            {"objective": None},
+            "schedule.steps",
+            "`objective` is missing, but `schedule.steps` is 3.",
+        ),
+        (Schedule(steps=0, ground=Ground()), {}, "objective", "`objective` does nothing with `schedule.steps: 0`."),
+        (Schedule(steps=0), GROUNDING, "schedule.steps", "without `schedule.ground` does nothing"),
+        (Schedule(steps=0, ground=Ground(every=2)), GROUNDING, "schedule.ground.every", "does nothing"),
+        (Schedule(steps=0, ground=Ground(), evaluate=Evaluate()), GROUNDING, "schedule.evaluate", "does nothing"),
+    ],
+)
+def test_steps_and_objective_go_together(recipe, schedule, parts, path, told):
+    found = dict(misplanned(recipe(schedule, **parts)))
+    assert list(found) == [path]
+    assert told in found[path]
+
+
+def test_grounding_alone_is_well_planned(recipe):
+    assert list(misplanned(recipe(Schedule(steps=0, ground=Ground()), **GROUNDING))) == []

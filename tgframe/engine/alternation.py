@@ -22,10 +22,12 @@ class Alternation:
     def __init__(self, run: Run) -> None:
         self.run = run
         filler = StepFiller(run)
-        self.improvement = Improvement(run, filler)
         ground, evaluate = run.schedule.ground, run.schedule.evaluate
         self.grounding = Grounding(run, filler, ground) if ground is not None else None
-        self.validation = Validation(run, evaluate, self.improvement.updater) if evaluate is not None else None
+        self.improvement = Improvement(run, filler) if run.parts.objective is not None else None
+        self.validation: Validation | None = None
+        if self.improvement is not None and evaluate is not None:
+            self.validation = Validation(run, evaluate, self.improvement.updater)
         self.scoreboard = Scoreboard(run)
 
     def result(self) -> dict[str, Any]:
@@ -49,12 +51,17 @@ class Alternation:
         return result
 
     def _train(self) -> None:
-        run = self.run
         if self.grounding is not None:
             self.grounding.fit()
+        if self.improvement is not None:
+            self._improve(self.improvement)
+
+    def _improve(self, improvement: Improvement) -> None:
+        """Improve step by step; validate, ground again and write checkpoints on the way."""
+        run = self.run
         with progress("improving", run.schedule.steps) as advance:
             while run.counters.step < run.schedule.steps:
-                self.improvement.step()
+                improvement.step()
                 advance()
                 if self.validation is not None and run.counters.step % self.validation.options.every == 0:
                     self.validation.validate()
@@ -90,7 +97,8 @@ class Alternation:
         """Return everything that changes during a run, by name."""
         run = self.run
         state = {key: part.state_dict() for key, part in run.parts.stateful().items()}
-        state["optimizer"] = self.improvement.updater.state_dict()
+        if self.improvement is not None:
+            state["optimizer"] = self.improvement.updater.state_dict()
         state["generators"] = run.machine.generator_states()
         state["counters"] = {name: getattr(run.counters, name) for name in run.counters.__slots__ if name[0] != "_"}
         if self.validation is not None:

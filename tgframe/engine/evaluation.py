@@ -5,14 +5,18 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import torch
 
 from tgframe.engine.guard import judged, paid
 from tgframe.engine.optimization import Best, Updater
+from tgframe.engine.worth import Worth
+from tgframe.errors import ComponentError
 from tgframe.runtime.progress import progress
 
 if TYPE_CHECKING:
-    from tgframe.engine.state import Run
+    from tgframe.engine.state import Parts, Run
+    from tgframe.interfaces.context import Runtime
     from tgframe.interfaces.schedule import Evaluate
     from tgframe.interfaces.task import Evaluation
 
@@ -77,17 +81,17 @@ class Scoreboard:
         self.details: dict[str, Any] = {}
 
     def evaluate_policy(self, system: str) -> None:
-        """Evaluate the policy as it is now under the name ``system``."""
-        parts = self.run.parts
+        """Evaluate the policy and the guidance as they are now under the name ``system``."""
         with self.run.clock.phase(f"evaluate {system}"), progress(f"evaluating {system}", None):
             generator = self.run.machine.generator(f"evaluate/{system}")
-            self._add(system, parts.task.evaluate(parts.policy, _sampler(self.run), self.split, generator))
+            self._add(system, evaluated(self.run.parts, self.run.machine, self.split, generator))
 
     def evaluate_systems(self) -> None:
         """Evaluate what else the task compares with, each on its own clock."""
         parts = self.run.parts
+        sampler: Any = parts.sampler
         generator = self.run.machine.generator("evaluate/systems")
-        systems = iter(parts.task.systems(parts.policy, _sampler(self.run), self.split, generator))
+        systems = iter(parts.task.systems(parts.policy, sampler, self.split, generator))
         while True:
             with self.run.clock.phase("evaluate next"), progress("evaluating baselines", None):
                 found = next(systems, None)
@@ -107,6 +111,24 @@ class Scoreboard:
         self.run.record("evaluate", {"system": system, "split": self.split, **evaluation.scores})
 
 
-def _sampler(run: Run) -> Any:
-    """Return the recipe's sampler; None where it has none, for tasks that decode in their own way."""
-    return run.parts.sampler
+def evaluated(parts: Parts, runtime: Runtime, split: str, generator: torch.Generator) -> Evaluation:
+    """Return what the task says of the policy and, where there is guidance, of the guidance.
+
+    Raises :class:`~tgframe.errors.ComponentError` when both give a score of the same name.
+    """
+    # Tasks that decode in their own way go without a sampler, so that it may be None.
+    sampler: Any = parts.sampler
+    found = parts.task.evaluate(parts.policy, sampler, split, generator)
+    if parts.guidance is None or parts.aggregator is None:
+        return found
+    more = parts.task.evaluate_guidance(Worth(parts, runtime), parts.policy, sampler, split, generator)
+    if more is None:
+        return found
+    if both := found.scores.keys() & more.scores.keys():
+        raise ComponentError(f"{parts.label('task')} scores policy and guidance under one name: {sorted(both)}.")
+    return attrs.evolve(
+        found,
+        scores={**found.scores, **more.scores},
+        items=[*found.items, *more.items],
+        details={**found.details, **more.details},
+    )

@@ -25,8 +25,10 @@ class Improvement:
         self.run = run
         self.filler = filler
         parts = run.parts
+        assert parts.objective is not None, "composing checks that there is an objective where there are steps"
+        self.objective = parts.objective
         joint = parts.guidance.joint() if parts.guidance is not None else []
-        parameters = [*parts.policy.trainable(), *parts.objective.trainable(), *joint]
+        parameters = [*parts.policy.trainable(), *self.objective.trainable(), *joint]
         self.updater = Updater(parameters, run.optimizers.policy, run.machine, "max")
         self.samples = bool(parts.needs["objective"] & ABOUT_COMPLETIONS)
 
@@ -61,7 +63,7 @@ class Improvement:
         run, parts = self.run, self.run.parts
         who = parts.label("objective")
         with run.machine.autocast():
-            loss, logs = parts.objective.loss(step.read_by(who))
+            loss, logs = self.objective.loss(step.read_by(who))
             extra = parts.guidance.improve_loss(step.read_by(parts.label("guidance"))) if parts.guidance else None
         if extra is not None:
             loss = loss + extra

@@ -30,7 +30,7 @@ class Parts:
 
     task: Task
     policy: Policy
-    objective: LMObjective
+    objective: LMObjective | None = None
     sampler: Sampler | None = None
     ground_sampler: Sampler | None = None
     """Draws what is judged for grounding; the recipe's sampler where the schedule names none."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from tgframe.engine.guard import judged, require_finite
+from tgframe.engine.worth import scored
 from tgframe.interfaces.step import Guidance, Step
 
 if TYPE_CHECKING:
     from tgframe.engine.state import Run
     from tgframe.interfaces.batch import Preferences, Prompts, Rollouts
 
-POLICY_FIELDS = {"policy_logprobs": "logprobs", "policy_entropy": "entropy", "policy_hidden": "hidden"}
 TARGETS = "targets."
 
 
@@ -42,7 +42,7 @@ class StepFiller:
     def grounding(self, rollouts: Rollouts, preferences: Preferences) -> Step:
         """Return the step that the guidance is fitted on: judged rollouts, and what its values are made of."""
         step = Step(rollouts.prompts).with_fields(rollouts=rollouts, preferences=preferences)
-        step = self._policy(step, self.parts.needs.get("guidance", frozenset()))
+        step = scored(self.parts, step, self.parts.needs.get("guidance", frozenset()))
         return step.with_fields(aggregator=self.parts.aggregator)
 
     def values(self, step: Step) -> Guidance:
@@ -63,18 +63,5 @@ class StepFiller:
             step = step.with_fields(preferences=judged(self.run, self.parts.preference.judge, rollouts))
         if "aggregator" in needs | beneath:
             step = step.with_fields(aggregator=self.parts.aggregator)
-        step = self._policy(step, needs | beneath)
+        step = scored(self.parts, step, beneath | needs)
         return step.with_fields(guidance=self.values(step)) if "guidance" in needs else step
-
-    def _policy(self, step: Step, needs: set[str] | frozenset[str]) -> Step:
-        """Fill log-probabilities and their like, with gradient where it is enabled; the reference never has one."""
-        fields: dict[str, Any] = {}
-        wanted = {field: name for field, name in POLICY_FIELDS.items() if field in needs}
-        if wanted:
-            scores = self.parts.policy.score(step.rollouts, frozenset(wanted.values()) - {"logprobs"})
-            fields = {field: getattr(scores, name) for field, name in wanted.items()}
-        if "reference_logprobs" in needs:
-            assert self.parts.reference is not None, "composing checks that the recipe has a reference"
-            with torch.no_grad():
-                fields["reference_logprobs"] = self.parts.reference.score(step.rollouts).logprobs
-        return step.with_fields(**fields)

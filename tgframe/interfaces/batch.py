@@ -67,6 +67,19 @@ class Prompts:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def rows(self, index: Sequence[int]) -> Prompts:
+        """Return the prompts ``index``, in that order, as wide as they are; their targets come along."""
+        places = torch.tensor(list(index), dtype=torch.int64, device=self.tokens.device)
+        return attrs.evolve(
+            self,
+            ids=tuple(self.ids[row] for row in index),
+            texts=tuple(self.texts[row] for row in index),
+            tokens=self.tokens[places],
+            mask=self.mask[places],
+            columns={name: [column[row] for row in index] for name, column in self.columns.items()},
+            targets=None if self.targets is None else self.targets.rows(index),
+        )
+
 
 @attrs.frozen(eq=False)
 class Rollouts:
@@ -120,6 +133,19 @@ class Rollouts:
         """Completions per prompt."""
         return self.tokens.shape[1]
 
+    def rows(self, index: Sequence[int]) -> Rollouts:
+        """Return the groups of the prompts ``index``, in that order, as wide as they are."""
+        places = torch.tensor(list(index), dtype=torch.int64, device=self.tokens.device)
+        return attrs.evolve(
+            self,
+            prompts=self.prompts.rows(index),
+            tokens=self.tokens[places],
+            mask=self.mask[places],
+            texts=tuple(self.texts[row] for row in index),
+            columns={name: [column[row] for row in index] for name, column in self.columns.items()},
+            sample_logprobs=None if self.sample_logprobs is None else self.sample_logprobs[places],
+        )
+
     def select(self, index: Tensor) -> Rollouts:
         """Return the completions ``index`` (int64 ``[B,J]``) of each group, in that order."""
         wide = index.unsqueeze(-1).expand(-1, -1, self.tokens.shape[-1])
@@ -157,6 +183,8 @@ class Preferences:
     """float32 ``[B,K,F]``, features of distributional constraints; None where there are none."""
     segment_values: Tensor | None = None
     """float32 ``[B,K,T]``, the value of the segment each token belongs to; None where there are none."""
+    sources: Mapping[str, Preferences] = attrs.field(factory=dict)
+    """What the sources said that these judgments are made of, by name, each ``[B,K]``; empty where there is one."""
 
     def __attrs_post_init__(self) -> None:
         if self.values.ndim != 2:
@@ -172,6 +200,8 @@ class Preferences:
             extra = getattr(self, name)
             if extra is not None:
                 _check(f"preferences.{name}", extra, (*shape, extra.shape[-1]), torch.float32)
+        for name, source in self.sources.items():
+            _check(f"preferences.sources[{name!r}].values", source.values, shape, torch.float32)
         if not torch.isfinite(self.values[self.valid]).all():
             raise ComponentError(
                 "Preferences must be finite, but hold NaN or infinity instead. Return None where there is no judgment."
@@ -209,6 +239,7 @@ class Preferences:
             demonstration=take(self.demonstration),
             features=take(self.features),
             segment_values=take(self.segment_values),
+            sources={name: source.select(index) for name, source in self.sources.items()},
         )
 
     def to(self, device: torch.device) -> Preferences:
@@ -224,4 +255,5 @@ class Preferences:
             demonstration=move(self.demonstration),
             features=move(self.features),
             segment_values=move(self.segment_values),
+            sources={name: source.to(device) for name, source in self.sources.items()},
         )

@@ -136,8 +136,8 @@ class Evaluate:
 class Schedule:
     """How long, how often, how much."""
 
-    steps: int = attrs.field(validator=ge(1))
-    """Improvement steps."""
+    steps: int = attrs.field(validator=ge(0))
+    """Improvement steps; 0 fits the guidance alone, without an objective."""
     improve: Improve = attrs.field(factory=Improve)
     """One improvement step."""
     ground: Ground | None = None

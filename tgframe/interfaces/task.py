@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,8 +13,9 @@ from tgframe.interfaces.specification import Specification
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
-    from tgframe.interfaces.batch import Prompts
+    from tgframe.interfaces.batch import Prompts, Rollouts
     from tgframe.interfaces.policy import Policy
     from tgframe.interfaces.sampler import Sampler
 
@@ -41,6 +42,22 @@ class Task(Specification["Task"]):
     @abstractmethod
     def evaluate(self, policy: Policy, sampler: Sampler, split: str, generator: torch.Generator) -> Evaluation:
         """Evaluate the policy as it is now. Called before and after training: the systems ``before`` and ``after``."""
+
+    def evaluate_guidance(
+        self,
+        worth: Callable[[Rollouts], Tensor],
+        policy: Policy,
+        sampler: Sampler,
+        split: str,
+        generator: torch.Generator,
+    ) -> Evaluation | None:
+        """Evaluate the guidance by itself, as it is now; None where the task has nothing to hold it against.
+
+        ``worth`` gives completions their aggregated values, float32 ``[B,K]``, without gradient, in one forward pass: a
+        task that has many completions hands them over in batches. Asked before and after training, where the recipe has
+        guidance; the scores join those of :meth:`evaluate`, under other names.
+        """
+        return None
 
     def systems(
         self, policy: Policy, sampler: Sampler, split: str, generator: torch.Generator

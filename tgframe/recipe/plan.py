@@ -29,7 +29,8 @@ class Cost:
 
 def estimate(recipe: Recipe) -> Cost:
     """Return what the schedule of a recipe asks for."""
-    schedule, needs = recipe.schedule, recipe.objective.needs()
+    schedule = recipe.schedule
+    needs = recipe.objective.needs() if recipe.objective is not None else frozenset()
     sampled = schedule.steps * schedule.improve.prompts * schedule.improve.completions
     sampled = sampled if needs & ABOUT_COMPLETIONS else 0
     beneath = recipe.guidance.needs() if recipe.guidance is not None and "guidance" in needs else frozenset()
@@ -43,6 +44,7 @@ def estimate(recipe: Recipe) -> Cost:
 def misplanned(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Yield settings that contradict each other, or do nothing, as pairs of a recipe path and a message."""
     schedule, optimizer = recipe.schedule, recipe.optimizer
+    yield from _misplanned_steps(recipe)
     if schedule.ground is not None:
         yield from _misplanned_ground(schedule.ground)
     if optimizer.policy.plateau is not None and schedule.evaluate is None:
@@ -51,6 +53,25 @@ def misplanned(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield _idle("optimizer.guidance.plateau", "schedule.ground.validate")
     if recipe.reference is not None:
         yield from _misplanned_reference(recipe.reference)
+
+
+def _misplanned_steps(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Improving takes an objective; without improving there must be grounding, and nothing that happens between."""
+    schedule = recipe.schedule
+    if schedule.steps > 0 and recipe.objective is None:
+        missing = f"`objective` is missing, but `schedule.steps` is {schedule.steps}."
+        yield "schedule.steps", f"{missing} Add `objective: {{type: …}}`, or write `steps: 0` to fit the guidance alone."
+    if schedule.steps > 0:
+        return
+    if recipe.objective is not None:
+        message = "`objective` does nothing with `schedule.steps: 0`."
+        yield "objective", f"{message} Write how many steps improve the policy, or remove the section."
+    if schedule.ground is None:
+        yield "schedule.steps", "`schedule.steps: 0` without `schedule.ground` does nothing. Add steps, or grounding."
+    elif schedule.ground.every is not None:
+        yield "schedule.ground.every", "`schedule.ground.every` does nothing with `schedule.steps: 0`. Remove it."
+    if schedule.evaluate is not None:
+        yield "schedule.evaluate", "`schedule.evaluate` does nothing with `schedule.steps: 0`. Remove it."
 
 
 def _misplanned_ground(ground: Ground) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from tgframe.interfaces.schedule import Optimizers, Reference, RuntimeOptions, S
 from tgframe.interfaces.task import Task
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Recipe:
     """A whole recipe. A section that no part needs is left out; a section that no part reads is a mistake."""
 
@@ -26,8 +26,8 @@ class Recipe:
     """What the language model is for."""
     policy: Policy
     """The language model that is improved."""
-    objective: LMObjective
-    """How it is improved."""
+    objective: LMObjective | None = None
+    """How it is improved; null where the schedule only grounds."""
     schedule: Schedule
     """How long, how often, how much."""
     sampler: Sampler | None = None
