@@ -59,11 +59,11 @@ class FromRowsContract(SamplerContract):
 class GivenRanksContract(PreferenceSourceContract):
     def rollouts(self) -> Rollouts:
         texts = (("a", "b", "c"), ("d", "e", "f"))
-        return make_rollouts(texts, columns={"rank": [[0, 1, 2], [1, 0, 1]]})
+        return make_rollouts(texts, columns={"ranks": [[0, 1, 2], [1, 0, 1]]})
 
     def missing(self) -> Rollouts:
         texts = (("a", "b", ""), ("d", "e", ""))
-        return make_rollouts(texts, columns={"rank": [[0, 1, None], [1, 0, None]]})
+        return make_rollouts(texts, columns={"ranks": [[0, 1, None], [1, 0, None]]})
 
 
 CASES: dict[str, tuple[type, dict[str, Any]]] = {
