@@ -142,3 +142,12 @@ def test_groups_do_not_share_their_length() -> None:
 def test_refuses_nonsense(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SoftMax(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("aggregator", [SoftMax(), SoftMin(), LmeMax(), LmeMin()])
+def test_absent_completions_leave_the_others_alone(aggregator: SoftAggregator) -> None:
+    values = torch.tensor([[[1.0, 2.0, 0.5], [0.3, 0.0, 0.0], [9.0, 9.0, 9.0]]])
+    mask = torch.tensor([[[True, True, True], [True, False, False], [False, False, False]]])
+    found = aggregator.aggregate(values, mask)
+    torch.testing.assert_close(found[:, :2], aggregator.aggregate(values[:, :2], mask[:, :2]))
+    assert found[0, 2] == 0

@@ -1,7 +1,7 @@
 """Soft maximum and soft minimum over the tokens of a completion.
 
 With ``r_t`` the values of the ``T`` marked tokens of a completion, ``beta`` the temperature, and ``L`` the mean of
-``T`` over the completions of the same prompt (1 with ``length: none``)::
+``T`` over the completions of the same prompt that have any (1 with ``length: none``)::
 
     soft-max    beta * log sum_t exp(r_t / beta) * L        lme-max    beta * log mean_t exp(r_t / beta) * L
     soft-min   -beta * log sum_t exp(-r_t / beta) * L       lme-min   -beta * log mean_t exp(-r_t / beta) * L
@@ -44,7 +44,10 @@ class SoftAggregator(Aggregator):
         if self.mean:
             soft = soft - lengths.clamp(min=1).to(soft.dtype).log()
         soft = torch.where(lengths > 0, scale * soft, 0.0)
-        return soft * lengths.to(soft.dtype).mean(-1, keepdim=True) if self.length == "group" else soft
+        if self.length == "none":
+            return soft
+        present = (lengths > 0).sum(-1, keepdim=True).clamp_min(1)
+        return soft * (lengths.sum(-1, keepdim=True) / present)
 
     def length_effect(self) -> Literal["none", "biased"]:
         return "none" if self.mean else "biased"
