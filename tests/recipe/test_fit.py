@@ -155,7 +155,8 @@ def test_what_does_not(told, recipe, paths):
         (
             BANDIT | {"preference": None},
             "objective 'bandit' needs `preferences`, but nothing in this recipe provides it."
-            " Add a section `preference: {type: …}`. Installed: count, ranks.",
+            " Add a section `preference: {type: …}`."
+            " Installed: count, dataset, first, function, ranks, veto, weighted-sum.",
         ),
         (
             BASE | needing("reference_logprobs"),

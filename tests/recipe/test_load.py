@@ -48,7 +48,7 @@ def test_six_planted_mistakes_are_told_at_once(write, mistakes):
         "recipe.yaml:4:1: `smpler` is not a section of a recipe. Did you mean 'sampler'? Sections: task, policy,"
         " objective, schedule, sampler, preference, guidance, aggregator, reference, optimizer, runtime.",
         "recipe.yaml:5:20: `preference.type` must be an installed preference, but is 'cuont' instead."
-        " Did you mean 'count'? Installed: count, ranks.",
+        " Did you mean 'count'? Installed: count, dataset, first, function, ranks, veto, weighted-sum.",
         "recipe.yaml:9:10: `schedule.steps` must be a whole number, but is 300.0 instead. Write 300.",
         "recipe.yaml:10:19: `schedule.ground.steps` must be a whole number, but is 'many' instead."
         " Write digits, such as 10.",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from tgframe.engine.budget import spent
 from tgframe.engine.evaluation import Scoreboard, Validation
 from tgframe.engine.grounding import Grounding
 from tgframe.engine.improvement import Improvement
+from tgframe.engine.state import EVALUATE
 from tgframe.engine.step import StepFiller
 from tgframe.runtime.checkpoint import write_checkpoint
 from tgframe.runtime.progress import progress
@@ -36,6 +38,7 @@ class Alternation:
         run.hooks.tgframe_run_started(run=run)
         self.scoreboard.evaluate_policy("before")
         self._train()
+        ended = spent(run)
         self._checkpoint()
         calls = self._calls()
         self.scoreboard.evaluate_policy("after")
@@ -46,6 +49,7 @@ class Alternation:
             "scores": self.scoreboard.scores,
             "details": self.scoreboard.details,
             "cost": self._cost(calls),
+            "budget_spent": ended,
         }
         run.hooks.tgframe_run_finished(run=run, result=result)
         return result
@@ -60,7 +64,7 @@ class Alternation:
         """Improve step by step; validate, ground again and write checkpoints on the way."""
         run = self.run
         with progress("improving", run.schedule.steps) as advance:
-            while run.counters.step < run.schedule.steps:
+            while run.counters.step < run.schedule.steps and not spent(run):
                 improvement.step()
                 advance()
                 if self.validation is not None and run.counters.step % self.validation.options.every == 0:
@@ -111,7 +115,7 @@ class Alternation:
 
     def _cost(self, calls: int) -> dict[str, Any]:
         seconds = {name: round(value, 3) for name, value in self.run.clock.seconds.items()}
-        training = sum(value for name, value in seconds.items() if not name.startswith("evaluate"))
+        training = sum(value for name, value in seconds.items() if not name.startswith(EVALUATE))
         return {
             "seconds": round(sum(seconds.values()), 3),
             "training_seconds": round(training, 3),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from tgframe.engine.budget import spent
 from tgframe.engine.guard import judged, paid, require_finite
 from tgframe.engine.optimization import Best, Updater
 from tgframe.engine.pool import Judged, Pool
@@ -52,6 +53,8 @@ class Grounding:
         """Fit by gradient; validate, stop early and reload the best state where the recipe says so."""
         best, kept, validate = Best("min"), None, self.options.validate
         for index in range(1, self.options.steps + 1):
+            if spent(self.run):
+                break
             self._step(updater)
             advance()
             if validate is None or index % validate.every:
@@ -66,6 +69,8 @@ class Grounding:
     def _fresh_steps(self, advance: Callable[[], None]) -> Iterator[Step]:
         """Sample and judge one batch for each step that ``GuidanceModel.fit`` takes."""
         for _ in range(self.options.steps):
+            if spent(self.run):
+                return
             assert self.run.parts.ground_sampler is not None
             self.run.counters.ground_step += 1
             fresh = self._collect(self.run.parts.ground_sampler, "train", "ground")

@@ -68,7 +68,11 @@ class Counters:
     fits: int = 0
     """Groundings done."""
     sampled_tokens: int = 0
-    """Tokens that samplers drew."""
+    """Tokens of completions that samplers returned."""
+
+
+EVALUATE = "evaluate"
+"""How the phases of the evaluation begin."""
 
 
 class Clock:
@@ -77,19 +81,30 @@ class Clock:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._inner = [0.0]
+        self._running: list[tuple[str, float]] = []
+        self._trained = 0.0
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Count the time of the block for ``name``, less what inner phases count for themselves."""
         start = time.perf_counter()
         self._inner.append(0.0)
+        self._running.append((name, start))
         try:
             yield
         finally:
             spent = time.perf_counter() - start
             inner = self._inner.pop()
+            self._running.pop()
+            if not self._running and not name.startswith(EVALUATE):
+                self._trained += spent
             self._inner[-1] += spent
             self.seconds[name] = self.seconds.get(name, 0.0) + spent - inner
+
+    def training(self) -> float:
+        """Return the seconds spent in phases that are not of the evaluation, the running one included."""
+        name, start = self._running[0] if self._running else (EVALUATE, 0.0)
+        return self._trained + (0.0 if name.startswith(EVALUATE) else time.perf_counter() - start)
 
 
 @attrs.define(eq=False)

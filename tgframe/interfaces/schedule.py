@@ -133,6 +133,18 @@ class Evaluate:
 
 
 @attrs.frozen
+class Budget:
+    """What training may cost. It ends before the first step that finds any of this spent; evaluation comes on top."""
+
+    preference_calls: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    """Judgments paid for, in the unit of the preference; null means no such limit."""
+    seconds: float | None = attrs.field(default=None, validator=optional(gt(0.0)))
+    """Seconds of training; null means no such limit."""
+    sampled_tokens: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    """Tokens of completions that samplers returned; null means no such limit."""
+
+
+@attrs.frozen
 class Schedule:
     """How long, how often, how much."""
 
@@ -144,6 +156,8 @@ class Schedule:
     """Grounding; null where no guidance is fitted."""
     evaluate: Evaluate | None = None
     """Validation during training; null for none."""
+    budget: Budget = attrs.field(factory=Budget)
+    """What training may cost at most."""
     test_split: str = "test"
     """The split that the result is reported on."""
 
