@@ -53,7 +53,7 @@ def test_mistakes_are_unwrapped_lines(tgframe, parts, tmp_path: Path):
     run = tgframe("check", "bad.yaml", "--plugin", parts, "schedule.steps=1.5", COLUMNS="40")
     lines = run.stderr.splitlines()
     places = [line.partition(": ")[0] for line in lines]
-    assert places == ["bad.yaml:7:26", "bad.yaml:9:1", "override 'schedule.steps=1.5'"]
+    assert places == ["bad.yaml:7:26", "bad.yaml:9:1", "override 'schedule.steps'"]
     assert any(len(line) > 120 for line in lines)
     assert "Traceback" not in run.stderr
 

@@ -233,3 +233,21 @@ def test_every_text_survives_being_written(text):
     tree = parse(dump_recipe({"key": text, text: "value"}), Position("x", 1, 1), Path.cwd(), mistakes)
     assert not mistakes
     assert plain(tree) == {"key": text, text: "value"}
+
+
+def _a_name(instance: Any, attribute: Any, value: str) -> None:
+    if not value.isupper():
+        raise ValueError("must be in capitals, but is not.")
+
+
+@attrs.frozen
+class Secretive:
+    key: str | None = attrs.field(default=None, validator=attrs.validators.optional(_a_name), metadata={"secret": True})
+
+
+@pytest.mark.parametrize("value", ["s3cret", ["s3cret"], {"s3cret": 1}])
+def test_what_may_be_a_secret_is_not_shown(converter, value):
+    ((path, text),) = refusal(converter, {"key": value}, Secretive)
+    assert path == ("key",)
+    assert text.startswith(" must be ")
+    assert "s3cret" not in text

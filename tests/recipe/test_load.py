@@ -337,5 +337,5 @@ def test_lines_are_in_the_order_of_the_recipe(write, mistakes):
         "recipe.yaml:3:20",
         "base.yaml:1:30",
         "base.yaml:2:1",
-        "override 'w=1'",
+        "override 'w'",
     ]

@@ -22,6 +22,8 @@ def check(recipe: Path, overrides: Sequence[str], plugin_files: Sequence[Path]) 
     print("# parts")
     for path, origin in plugins.provenance(loaded.recipe).items():
         print(f"#   {path}: {origin['name']} of {origin['distribution']} {origin['version']}")
+        for module, version in origin.get("modules", {}).items():
+            print(f"#     runs {module} of {version}")
     cost = estimate(loaded.recipe)
     print("# cost, at most; the task's own evaluation comes on top")
     print(f"#   {cost.steps:,} improvement steps")

@@ -39,7 +39,7 @@ def structure_fields(converter: Converter, value: Mapping[Any, Any], kind: type[
     for name, field in fields.items():
         if name in value:
             with below(name, findings):
-                given[name] = structure(converter, value[name], Any if field.type is None else field.type)
+                given[name] = _structured(converter, value[name], field)
         elif field.default is attrs.NOTHING:
             findings.append(
                 Finding((name,), f" is missing. It must be {words(field.type)}.{_how_to_add(name, field.type)}")
@@ -51,6 +51,15 @@ def structure_fields(converter: Converter, value: Mapping[Any, Any], kind: type[
         return kind(**given)
     except Exception as error:
         raise Refused.whole(f" does not fit together: {' '.join(str(error).split())}") from error
+
+
+def _structured(converter: Converter, value: Any, field: attrs.Attribute[Any]) -> Any:
+    try:
+        return structure(converter, value, Any if field.type is None else field.type)
+    except Refused:
+        if not field.metadata.get("secret"):
+            raise
+        raise Refused.whole(f" must be {words(field.type)}, but is something else (it is not shown).") from None
 
 
 def _invalid(
@@ -69,7 +78,8 @@ def _invalid(
         except AttributeError:
             continue  # it looks at another field, which is not there: making the instance tells, if it matters
         except Exception as error:
-            yield Finding((name,), refused(error, value))
+            secret = field.metadata.get("secret", False)
+            yield Finding((name,), f" {' '.join(str(error).split())}" if secret else refused(error, value))
 
 
 def _how_to_add(name: str, kind: Any) -> str:

@@ -89,7 +89,7 @@ def refused(error: Exception, value: Any) -> str:
         found = pattern.fullmatch(text)
         if found:
             return sentence.format(**found.groupdict(), value=show(value))
-    return f" must not be {show(value)}: {text or type(error).__name__}{'' if text.endswith('.') else '.'}"
+    return f" must not be {show(value)}: {text or type(error).__name__}{'' if text.endswith(('.', '?', '!')) else '.'}"
 
 
 _VALIDATORS = (

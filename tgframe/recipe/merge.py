@@ -85,8 +85,8 @@ def _base(entry: Node, shown: str, chain: tuple[Path, ...], mistakes: list[Mista
 
 
 def _override(text: str, mistakes: list[Mistake]) -> Node | None:
-    at = Position(f"override {text!r}")
     path, equals, value = text.partition("=")
+    at = Position(f"override {path.strip()!r}")  # the value may be a secret
     keys = [key.strip() for key in path.split(".")]
     if not equals or not all(keys):
         mistakes.append(Mistake(at, "an override must have the form `key.sub=value`."))

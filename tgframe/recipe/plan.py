@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 
 import attrs
 
+from tgframe.interfaces.policy import Policy
 from tgframe.interfaces.schedule import Evaluate, Ground, Reference
 from tgframe.interfaces.specification import ABOUT_COMPLETIONS
 from tgframe.recipe.schema import Recipe
@@ -52,7 +54,8 @@ def misplanned(recipe: Recipe) -> Iterator[tuple[str, str]]:
     if optimizer.guidance.plateau is not None and (schedule.ground is None or schedule.ground.validate is None):
         yield _idle("optimizer.guidance.plateau", "schedule.ground.validate")
     if recipe.reference is not None:
-        yield from _misplanned_reference(recipe.reference)
+        yield from _misplanned_reference(recipe.reference, recipe.policy)
+    yield from _misplanned_adapters(recipe)
 
 
 def _misplanned_steps(recipe: Recipe) -> Iterator[tuple[str, str]]:
@@ -60,7 +63,7 @@ def _misplanned_steps(recipe: Recipe) -> Iterator[tuple[str, str]]:
     schedule = recipe.schedule
     if schedule.steps > 0 and recipe.objective is None:
         missing = f"`objective` is missing, but `schedule.steps` is {schedule.steps}."
-        yield "schedule.steps", f"{missing} Add `objective: {{type: …}}`, or write `steps: 0` to fit the guidance alone."
+        yield "schedule.steps", f"{missing} Add `objective: {{type: …}}`, or write `steps: 0` to fit guidance alone."
     if schedule.steps > 0:
         return
     if recipe.objective is not None:
@@ -83,12 +86,26 @@ def _misplanned_ground(ground: Ground) -> Iterator[tuple[str, str]]:
         yield _idle("schedule.ground.until", "schedule.ground.every")
 
 
-def _misplanned_reference(reference: Reference) -> Iterator[tuple[str, str]]:
-    if reference.type == "model" and reference.model is None:
+def _misplanned_reference(reference: Reference, policy: Policy) -> Iterator[tuple[str, str]]:
+    kind = reference.type
+    if kind == "model" and reference.model is None:
         yield "reference", "`reference.model` is missing. With `type: model` it must be a model name."
-    if reference.type == "initial" and reference.model is not None:
-        message = f"`reference.model` must be left out with `type: initial`, but is {reference.model!r} instead."
+    if kind != "model" and reference.model is not None:
+        message = f"`reference.model` must be left out with `type: {kind}`, but is {reference.model!r} instead."
         yield "reference.model", f"{message} Write `type: model` to use it."
+    if kind == "adapters-off" and "adapters" not in policy.provides():
+        message = "`reference.type` must not be 'adapters-off' with a policy that has no adapters."
+        yield "reference.type", f"{message} Add `lora: {{}}` to `policy`, or write `type: initial`."
+
+
+def _misplanned_adapters(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Told here, before a weight is loaded. Importing peft would take seconds, so it is only looked for."""
+    if importlib.util.find_spec("peft") is not None:
+        return
+    for key in ("policy", "guidance"):
+        if getattr(getattr(recipe, key), "lora", None) is not None:
+            message = f"`{key}.lora` needs the package `peft`, which is not installed."
+            yield f"{key}.lora", f'{message} Run `pip install "tgframe[lora]"`.'
 
 
 def _idle(path: str, without: str) -> tuple[str, str]:
