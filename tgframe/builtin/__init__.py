@@ -12,11 +12,22 @@ if TYPE_CHECKING:
 
 @hookimpl
 def tgframe_register_samplers(register: Register) -> None:
-    """Register the samplers that draw from the policy token by token."""
+    """Register the samplers that draw from the policy token by token, and the one that reads rows."""
     register("top-k", "tgframe.builtin.samplers:TopK")
     register("top-p", "tgframe.builtin.samplers:TopP")
     register("greedy", "tgframe.builtin.samplers:Greedy")
     register("sample", "tgframe.builtin.samplers:Sample")
+    register("dataset", "tgframe.builtin.dataset:DatasetSampler")
+
+
+@hookimpl
+def tgframe_register_preferences(register: Register) -> None:
+    """Register the preference sources that need no plugin."""
+    register("dataset", "tgframe.builtin.dataset:DatasetPreference")
+    register("function", "tgframe.builtin.preferences.function:Function")
+    register("weighted-sum", "tgframe.builtin.preferences.weighted_sum:WeightedSum")
+    register("first", "tgframe.builtin.preferences.first:First")
+    register("veto", "tgframe.builtin.preferences.veto:Veto")
 
 
 @hookimpl

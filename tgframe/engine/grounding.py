@@ -111,7 +111,7 @@ class Grounding:
         preferences = fresh.preferences
         accuracy, tau = agreement(scores, preferences.values, preferences.valid)
         valid = preferences.values[preferences.valid]
-        if self.run.counters.ground_step % self.run.options.samples_every == 1:
+        if (self.run.counters.ground_step - 1) % self.run.options.samples_every == 0:
             write_samples(self.run, "ground", step.with_fields(guidance=guidance))
         return {
             "ground_step": self.run.counters.ground_step,

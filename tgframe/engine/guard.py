@@ -8,13 +8,17 @@ import attrs
 import torch
 from torch import Tensor
 
-from tgframe.errors import ComponentError, NumericError
+from tgframe.errors import ComponentError, NumericError, TgframeError
+from tgframe.interfaces.batch import Preferences
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tgframe.engine.state import Run
-    from tgframe.interfaces.batch import Preferences, Rollouts
+    from tgframe.interfaces.batch import Prompts, Rollouts
+
+SHOWN = 60
+"""Characters of a prompt that messages show."""
 
 
 def require_finite(tensor: Tensor, what: str, who: str, run: Run) -> None:
@@ -37,26 +41,61 @@ def require_finite(tensor: Tensor, what: str, who: str, run: Run) -> None:
 
 
 def judged(run: Run, judge: Callable[[Rollouts], Preferences], rollouts: Rollouts) -> Preferences:
-    """Return the preferences of ``rollouts``, moved to their device; what breaks the interface is named.
+    """Return the preferences of ``rollouts``, moved to their device; absent completions have none.
 
-    Raises :class:`~tgframe.errors.NumericError` for judgments that are not finite and
-    :class:`~tgframe.errors.ComponentError` for any of the wrong shape or type.
+    Whatever the source raises is told with its name, distribution and version, and with the prompts: errors of tgframe
+    as one message of the same class, any other as it is, with a note. Judgments of the wrong shape or type raise
+    :class:`~tgframe.errors.ComponentError`, those that are not finite :class:`~tgframe.errors.NumericError`.
     """
-    who = run.parts.label("preference")
     try:
         preferences = judge(rollouts)
-    except ComponentError as error:
-        if "finite" in str(error):
-            raise NumericError(f"At improvement step {run.counters.step}: {who}: {error}") from error
-        raise ComponentError(f"{who}: {error}") from error
-    shape = tuple(getattr(getattr(preferences, "values", None), "shape", ()))
-    if shape != tuple(rollouts.tokens.shape[:2]):
-        raise ComponentError(
-            f"{who} must return preferences of the shape {list(rollouts.tokens.shape[:2])}, "
-            f"but returned {list(shape) or type(preferences).__name__} instead."
-        )
-    preferences = preferences.to(rollouts.tokens.device)
-    return attrs.evolve(preferences, valid=preferences.valid & rollouts.present)
+        _check(preferences, rollouts)
+    except TgframeError as error:
+        raise _told(run, error, rollouts.prompts) from error
+    except Exception as error:
+        error.add_note(f"{_source(run)} raised this, judging {_prompts(rollouts.prompts)}.")
+        raise
+    return _of_present(preferences.to(rollouts.tokens.device), rollouts.present)
+
+
+def _check(preferences: object, rollouts: Rollouts) -> None:
+    shape = list(rollouts.tokens.shape[:2])
+    found = list(preferences.values.shape) if isinstance(preferences, Preferences) else type(preferences).__name__
+    if found != shape:
+        raise ComponentError(f"`judge` must return preferences of the shape {shape}, but returned {found} instead.")
+
+
+def _of_present(preferences: Preferences, present: Tensor) -> Preferences:
+    sources = {name: _of_present(source, present) for name, source in preferences.sources.items()}
+    return attrs.evolve(preferences, valid=preferences.valid & present, sources=sources)
+
+
+def _told(run: Run, error: TgframeError, prompts: Prompts) -> TgframeError:
+    """Return the error that says who judged what; the prompt stays out where the source has named it."""
+    named = any(repr(key) in str(error) for key in prompts.ids)
+    message = f"{_source(run)}: {error}" + ("" if named else f" It was judging {_prompts(prompts)}.")
+    if isinstance(error, NumericError) or "must be finite" in str(error):
+        return NumericError(f"At improvement step {run.counters.step}: {message}")
+    # A plugin's own class may be made of something else than a message.
+    kind = next(kind for kind in type(error).__mro__ if kind.__module__ == TgframeError.__module__)
+    return kind(message)  # type: ignore[no-any-return]
+
+
+def _source(run: Run) -> str:
+    """Return ``preference 'judge' (tgframe-judge 1.2)``."""
+    origin = run.manifest.get("components", {}).get("preference")
+    name = run.parts.label("preference")
+    return f"{name} ({origin['distribution']} {origin['version']})" if origin is not None else name
+
+
+def _prompts(prompts: Prompts) -> str:
+    """Return ``prompt '7' ('What is…') and 3 more``."""
+    if not len(prompts):
+        return "no prompt"
+    text = " ".join(prompts.texts[0].split())
+    shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    more = f" and {len(prompts) - 1} more" if len(prompts) > 1 else ""
+    return f"prompt {prompts.ids[0]!r} ({shown!r}){more}"
 
 
 def paid(run: Run) -> dict[str, float]:

@@ -46,7 +46,7 @@ class Improvement:
             parts.policy.version += 1
             if parts.sampler is not None:
                 parts.sampler.sync(parts.policy, {name: value for name, value in metrics.items() if value is not None})
-            if rollouts is not None and run.counters.step % run.options.samples_every == 1:
+            if rollouts is not None and (run.counters.step - 1) % run.options.samples_every == 0:
                 write_samples(run, "improve", step)
         run.record("improve", metrics)
 

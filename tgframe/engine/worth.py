@@ -54,6 +54,7 @@ class Worth:
         step = Step(rollouts.prompts).with_fields(rollouts=rollouts, aggregator=parts.aggregator)
         if "preferences" in needs:
             assert parts.preference is not None, "composing checks that the recipe has a preference"
-            step = step.with_fields(preferences=parts.preference.judge(rollouts).to(rollouts.tokens.device))
+            found = parts.preference.judge(rollouts).to(rollouts.tokens.device)
+            step = step.with_fields(preferences=attrs.evolve(found, valid=found.valid & rollouts.present))
         with self.runtime.autocast():
             return parts.guidance.values(scored(parts, step, needs).read_by(parts.label("guidance")))

@@ -33,6 +33,9 @@ class Specification(ABC, Generic[Part_co]):
     ``Specification[Interface]`` and builds an object (often an ``nn.Module``) that implements the interface and has
     ``state_dict`` and ``load_state_dict``, all of which a checkpoint saves.
 
+    An option that may hold a secret by mistake says so (``attrs.field(metadata={"secret": True})``): its value is shown
+    in no message, and what its validator says follows the option's name (``must be the name of a variable, …``).
+
     The three questions below are asked of the configured specification before any weight is loaded. Capabilities are
     short strings: the fields of :class:`~tgframe.interfaces.step.Step` (``"guidance"``, ``"policy_logprobs"``,
     ``"targets.guidance"``, …) and what parts promise beside them (``"exact"``, ``"score"``, ``"targets"``, …).
@@ -49,6 +52,15 @@ class Specification(ABC, Generic[Part_co]):
     def accepts(self) -> Mapping[str, frozenset[str]]:
         """Restrictions on other parts: recipe key (``"sampler"``) to capabilities of which it must provide one."""
         return {}
+
+    def imports(self) -> frozenset[str]:
+        """Modules of others that run on behalf of this component: ``frozenset({"trl.rewards"})``.
+
+        For a component that calls code which its options name. The manifest of a run says of each which distribution
+        and version it is (or the digest of its file), as it does for the component itself. What a component's own
+        package depends on need not be named.
+        """
+        return frozenset()
 
     def build(self, context: Context) -> Part_co:
         """Return the part that works. ``context`` holds what was built before (see its docstring for the order)."""

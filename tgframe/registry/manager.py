@@ -19,6 +19,7 @@ import pluggy
 from tgframe import __version__
 from tgframe.errors import PluginError, did_you_mean
 from tgframe.interfaces import INTERFACE_VERSION, KINDS
+from tgframe.interfaces.origin import origin
 from tgframe.interfaces.specification import Specification
 from tgframe.registry import hookspecs
 from tgframe.registry.registry import BrokenPlugin, Entry, Provider, Register, Registry, make_entry, told
@@ -68,13 +69,18 @@ class Plugins:
         entries = (entry for plugin in self.loaded for entry in plugin.components)
         return next((entry.provider for entry in entries if _package(entry.address) == package), None)
 
-    def provenance(self, value: Any, path: str = "") -> dict[str, dict[str, str]]:
-        """Return where the components of a recipe come from: path to kind, name, plugin, distribution, version."""
-        found: dict[str, dict[str, str]] = {}
+    def provenance(self, value: Any, path: str = "") -> dict[str, dict[str, Any]]:
+        """Return where the components of a recipe come from: path to kind, name, plugin, distribution, version.
+
+        A component that runs code of others has ``modules`` too: module to ``"distribution version"``.
+        """
+        found: dict[str, dict[str, Any]] = {}
         entry = self.find(value) if isinstance(value, Specification) else None
         if entry is not None:
             provider = attrs.asdict(entry.provider, filter=lambda field, _: field.name != "remedy")
             found[path] = {"kind": entry.kind, "name": entry.name, **provider}
+            if modules := value.imports():
+                found[path]["modules"] = {module: origin(module) for module in sorted(modules)}
         for name, child in _children(value):
             found |= self.provenance(child, f"{path}.{name}".removeprefix("."))
         return found

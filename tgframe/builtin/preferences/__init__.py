@@ -1,0 +1,1 @@
+"""Preference sources that need no plugin: a Python function, and sources made of other sources."""
