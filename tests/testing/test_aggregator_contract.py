@@ -123,6 +123,22 @@ class Noisy(PlainSum):
         return super().aggregate(values, mask) * (1 + random.random())
 
 
+@attrs.frozen
+class CountsTheAbsent(PlainSum):
+    """Scales by the mean length of the group, as if those that are absent were short."""
+
+    def aggregate(self, values: Tensor, mask: Tensor) -> Tensor:
+        return super().aggregate(values, mask) * mask.sum(-1).float().mean(-1, keepdim=True).to(values.dtype)
+
+
+@attrs.frozen
+class Rounds(PlainSum):
+    """Computes in single precision whatever it is given."""
+
+    def aggregate(self, values: Tensor, mask: Tensor) -> Tensor:
+        return super().aggregate(values.float(), mask)
+
+
 MUTATIONS: dict[type[Aggregator], str] = {
     ReadsOffMask: "values_off_the_mask_are_never_read",
     CountsWidth: "more_padding_changes_nothing",
@@ -136,6 +152,8 @@ MUTATIONS: dict[type[Aggregator], str] = {
     Flat: "returns_one_finite_number_a_completion",
     InPlace: "inputs_are_left_alone",
     Noisy: "aggregates_the_same_twice",
+    Rounds: "keeps_the_precision",
+    CountsTheAbsent: "absent_completions_change_nothing",
 }
 
 
@@ -148,3 +166,8 @@ def test_a_planted_violation_breaks_its_law_and_no_other(
             return aggregator()
 
     assert broken_laws(Contract) == {MUTATIONS[aggregator]}
+
+
+def test_every_law_of_aggregators_has_a_violation_here() -> None:
+    laws = {name.removeprefix("test_") for name in vars(AggregatorContract) if name.startswith("test_")}
+    assert laws == {*MUTATIONS.values()}

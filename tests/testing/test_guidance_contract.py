@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -66,6 +66,26 @@ class TestLogRatio(GuidanceContract):
         return LogRatio()
 
 
+class TestOwnLoss(GuidanceContract):
+    def make(self) -> Planted:
+        return Planted(mistake="OwnLoss")
+
+
+class TestJointLoss(GuidanceContract):
+    def make(self) -> Planted:
+        return Planted(mistake="JointLoss")
+
+
+class JointLoss(Table):
+    """Trained with the policy: right."""
+
+    def improve_loss(self, step: Step) -> Tensor:
+        return self.values(step).values.mean()
+
+    def joint(self) -> list[nn.Parameter]:
+        return [self.table]
+
+
 class FirstIsBest(Table):
     def change(self, values: Tensor, step: Step) -> Tensor:
         return values + torch.arange(values.shape[1]).reshape(1, -1, 1)
@@ -111,6 +131,90 @@ class SkipsShort(Table):
         return Guidance(self.table[step.rollouts.tokens] * mask, mask)
 
 
+class WholeNumbers(Table):
+    def values(self, step: Step) -> Guidance:
+        right = super().values(step)
+        return Guidance(right.values.long(), right.mask)
+
+
+class ComparesPrompts(Table):
+    def change(self, values: Tensor, step: Step) -> Tensor:
+        return values - values[step.rollouts.mask].mean()
+
+
+class AveragesTheAbsent(Table):
+    def change(self, values: Tensor, step: Step) -> Tensor:
+        return values / step.rollouts.lengths.unsqueeze(-1)
+
+
+class WritesTokens(Table):
+    def change(self, values: Tensor, step: Step) -> Tensor:
+        step.rollouts.prompts.tokens.zero_()
+        return values
+
+
+class SeedsGlobally(Table):
+    def change(self, values: Tensor, step: Step) -> Tensor:
+        torch.manual_seed(0)
+        return values
+
+
+class FitsToInfinity(Table):
+    def fit(self, steps: Iterator[Step]) -> Mapping[str, float]:
+        worth = next(steps).preferences.values
+        with torch.no_grad():
+            self.table.div_(worth.min())
+        return {"worth": float(worth.mean())}
+
+
+class LogsText(Table):
+    def fit(self, steps: Iterator[Step]) -> Any:
+        return {"seen": [1, 2]}
+
+
+class OwnLoss(Table):
+    """Ranks by a regression of its own: right."""
+
+    def ground(self, step: Step, rankings: Tensor | None = None) -> tuple[Tensor, Mapping[str, float]]:
+        judged, guidance = step.preferences, self.values(step)
+        each = (step.aggregator.aggregate(guidance.values, guidance.mask) - judged.values).square()
+        return each[judged.valid].sum() / judged.valid.sum().clamp_min(1), {"judged": float(judged.valid.sum())}
+
+
+class LossOfEach(OwnLoss):
+    def ground(self, step: Step, rankings: Tensor | None = None) -> tuple[Tensor, Mapping[str, float]]:
+        return self.values(step).values.sum(-1), {}
+
+
+class LossOfTheFirst(OwnLoss):
+    def ground(self, step: Step, rankings: Tensor | None = None) -> tuple[Tensor, Mapping[str, float]]:
+        loss, logs = super().ground(step, rankings)
+        return loss + self.values(step).values[:, 0].sum(), logs
+
+
+class LossOfTheWidth(OwnLoss):
+    def ground(self, step: Step, rankings: Tensor | None = None) -> tuple[Tensor, Mapping[str, float]]:
+        loss, logs = super().ground(step, rankings)
+        return loss / step.rollouts.mask.shape[-1], logs
+
+
+class LossOfTheMissing(OwnLoss):
+    def ground(self, step: Step, rankings: Tensor | None = None) -> tuple[Tensor, Mapping[str, float]]:
+        guidance = self.values(step)
+        return (guidance.values.sum(-1) - step.preferences.values).square().mean(), {}
+
+
+class LossOfNothing(OwnLoss):
+    def ground(self, step: Step, rankings: Tensor | None = None) -> tuple[Tensor, Mapping[str, float]]:
+        loss, logs = super().ground(step, rankings)
+        return loss / step.preferences.valid.any(), logs
+
+
+class JointLossForNothing(Table):
+    def improve_loss(self, step: Step) -> Tensor:
+        return self.values(step).values.sum()
+
+
 class NothingReached(Table):
     def change(self, values: Tensor, step: Step) -> Tensor:
         return values.detach().requires_grad_()
@@ -137,6 +241,19 @@ MUTATIONS: dict[type[Table], str] = {
     NothingReached: "every_trained_parameter_is_reached",
     DifferentiableInSecret: "gradient_goes_where_it_is_said_to_go",
     AsksForNothing: "values_every_marked_token",
+    WholeNumbers: "values_every_marked_token",
+    ComparesPrompts: "other_prompts_change_nothing",
+    AveragesTheAbsent: "absent_completions_have_no_values",
+    WritesTokens: "inputs_are_left_alone",
+    SeedsGlobally: "draws_from_no_global_generator",
+    FitsToInfinity: "fits_without_breaking",
+    LogsText: "fits_without_breaking",
+    LossOfEach: "own_loss_comes_with_numbers",
+    LossOfTheFirst: "own_loss_ignores_order_and_padding",
+    LossOfTheWidth: "own_loss_ignores_order_and_padding",
+    LossOfTheMissing: "own_loss_reads_no_missing_judgment",
+    LossOfNothing: "own_loss_reads_no_missing_judgment",
+    JointLossForNothing: "joint_loss_reaches_joint_parameters",
 }
 
 
@@ -177,3 +294,8 @@ def test_a_gradient_that_goes_nowhere_is_found(broken_laws: Callable[[type], set
             return Detached()
 
     assert broken_laws(Contract) == {"gradient_goes_where_it_is_said_to_go"}
+
+
+def test_every_law_of_guidance_has_a_violation_here() -> None:
+    laws = {name.removeprefix("test_") for name in vars(GuidanceContract) if name.startswith("test_")}
+    assert laws == {*MUTATIONS.values()}

@@ -136,6 +136,35 @@ class Noisy(Bandit):
 
 
 @attrs.frozen
+class SeedsGlobally(Bandit):
+    """Seeds torch for everybody."""
+
+    def loss(self, step: Step) -> Loss:
+        torch.manual_seed(0)
+        return super().loss(step)
+
+
+@attrs.frozen
+class CentresInPlace(Bandit):
+    """Centres the judgments where they lie."""
+
+    def loss(self, step: Step) -> Loss:
+        loss = super().loss(step)
+        step.preferences.values.sub_(1.0)
+        return loss
+
+
+@attrs.frozen
+class AveragesTheAbsent(Bandit):
+    """Divides by the length of a completion, also when it is absent."""
+
+    def loss(self, step: Step) -> Loss:
+        judged = step.preferences
+        each = judged.values.masked_fill(~judged.valid, 0.0) * step.policy_logprobs.sum(-1) / step.rollouts.lengths
+        return -each.sum() / judged.valid.sum().clamp_min(1), {}
+
+
+@attrs.frozen
 class IdleConstant(Specification[LMObjective]):
     """Has a parameter that is not part of its loss."""
 
@@ -172,6 +201,9 @@ MUTATIONS: dict[type[Specification[LMObjective]], str] = {
     ReadsMissing: "missing_judgments_are_not_read",
     Noisy: "loss_is_the_same_twice",
     IdleConstant: "own_parameters_learn",
+    SeedsGlobally: "draws_from_no_global_generator",
+    CentresInPlace: "step_is_left_alone",
+    AveragesTheAbsent: "absent_completions_are_survived",
 }
 
 
@@ -184,3 +216,32 @@ def test_a_planted_violation_breaks_its_law_and_no_other(
             return objective()
 
     assert broken_laws(Contract) == {MUTATIONS[objective]}
+
+
+@attrs.frozen
+class Imitates(LMObjective):
+    """Maximum likelihood of the targets."""
+
+    wide: bool = False
+    """Average over padding too."""
+
+    def needs(self) -> frozenset[str]:
+        return frozenset({"targets", "targets.policy_logprobs"})
+
+    def loss(self, step: Step) -> Loss:
+        logprobs = step.targets.policy_logprobs
+        return -logprobs.mean() if self.wide else -logprobs[step.targets.rollouts.mask].mean(), {}
+
+
+@pytest.mark.parametrize(("wide", "broken"), [(False, set()), (True, {"padding_changes_nothing"})])
+def test_padding_of_targets_is_looked_at(wide: bool, broken: set[str], broken_laws: Callable[[type], set[str]]) -> None:
+    class Contract(ObjectiveContract):
+        def make(self) -> Imitates:
+            return Imitates(wide)
+
+    assert broken_laws(Contract) == broken
+
+
+def test_every_law_of_objectives_has_a_violation_here() -> None:
+    laws = {name.removeprefix("test_") for name in vars(ObjectiveContract) if name.startswith("test_")}
+    assert laws == {*MUTATIONS.values()}

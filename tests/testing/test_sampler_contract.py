@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -10,8 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from tgframe import Limits, Policy, Preferences, Prompts, Rollouts, Sampler
-from tgframe.testing import EchoSampler, PlainDraw, SamplerContract
+from tgframe import Context, Limits, Policy, Preferences, Prompts, Rollouts, Sampler, Specification
+from tgframe.testing import EchoSampler, PlainDraw, PlainSampler, SamplerContract
+
+
+class TestPlain(SamplerContract):
+    def make(self) -> PlainSampler:
+        return PlainSampler()
 
 
 class TestEcho(SamplerContract):
@@ -172,7 +178,73 @@ class WritesJudgments(TrueDraws):
         preferences.values.sub_(5.0)
 
 
-MUTATIONS: dict[type[Sampler], str] = {
+@attrs.frozen
+class SeedsPython(TrueDraws):
+    """Seeds Python's own generator for everybody."""
+
+    def sample(self, policy: Policy, prompts: Prompts, k: int, generator: torch.Generator) -> Rollouts:
+        random.seed(0)
+        return super().sample(policy, prompts, k, generator)
+
+
+@attrs.frozen
+class ShortColumn(TrueDraws):
+    """Notes one thing a prompt where there is one a completion."""
+
+    def sample(self, policy: Policy, prompts: Prompts, k: int, generator: torch.Generator) -> Rollouts:
+        found = super().sample(policy, prompts, k, generator)
+        return attrs.evolve(found, columns={"seen": [[0] for _ in prompts.ids]})
+
+
+@attrs.frozen
+class DoubleLogprobs(TrueDraws):
+    """Keeps log-probabilities in float64."""
+
+    def sample(self, policy: Policy, prompts: Prompts, k: int, generator: torch.Generator) -> Rollouts:
+        found = super().sample(policy, prompts, k, generator)
+        assert found.sample_logprobs is not None
+        return attrs.evolve(found, sample_logprobs=found.sample_logprobs.double())
+
+
+@attrs.frozen
+class ReadsPromptPadding(TrueDraws):
+    """Draws a number for every position of the prompts, padding too."""
+
+    def sample(self, policy: Policy, prompts: Prompts, k: int, generator: torch.Generator) -> Rollouts:
+        torch.rand(prompts.tokens.shape, generator=generator)
+        return super().sample(policy, prompts, k, generator)
+
+
+@attrs.frozen
+class Forgetful(Specification[Sampler]):
+    """Writes less from call to call, and does not save how often it was called."""
+
+    def provides(self) -> frozenset[str]:
+        return frozenset({"exact", "on-policy"})
+
+    def build(self, context: Context) -> Sampler:
+        return ForgetfulPart()
+
+
+class ForgetfulPart(Sampler):
+    def __init__(self) -> None:
+        self.longest = 6
+
+    def sample(self, policy: Policy, prompts: Prompts, k: int, generator: torch.Generator) -> Rollouts:
+        self.longest -= 1
+        return TrueDraws(self.longest + 1).sample(policy, prompts, k, generator)
+
+
+@attrs.frozen
+class WritesWeights(TrueDraws):
+    """Pulls the policy back whenever it is updated."""
+
+    def sync(self, policy: Policy, monitors: Mapping[str, float]) -> None:
+        with torch.no_grad():
+            next(iter(policy.trainable())).mul_(0.9)
+
+
+MUTATIONS: dict[type[Specification[Sampler]], str] = {
     OneTooMany: "returns_k_completions_for_each_prompt",
     OtherOrder: "returns_k_completions_for_each_prompt",
     PaddedLeft: "completions_are_padded_on_the_right",
@@ -185,15 +257,26 @@ MUTATIONS: dict[type[Sampler], str] = {
     StaysInEvaluation: "policy_is_left_alone",
     InferenceTensors: "rollouts_can_be_learned_from",
     WritesJudgments: "listens_without_changing_what_it_hears",
+    SeedsPython: "randomness_comes_from_the_generator_alone",
+    ShortColumn: "returns_k_completions_for_each_prompt",
+    DoubleLogprobs: "logprobs_are_logprobs",
+    ReadsPromptPadding: "padding_of_prompts_changes_nothing",
+    Forgetful: "draws_go_on_after_a_checkpoint",
+    WritesWeights: "hears_of_updates_without_changing_the_policy",
 }
 
 
 @pytest.mark.parametrize("sampler", MUTATIONS, ids=lambda sampler: sampler.__name__)
 def test_a_planted_violation_breaks_its_law_and_no_other(
-    sampler: type[Sampler], broken_laws: Callable[[type], set[str]]
+    sampler: type[Specification[Sampler]], broken_laws: Callable[[type], set[str]]
 ) -> None:
     class Contract(SamplerContract):
-        def make(self) -> Sampler:
+        def make(self) -> Specification[Sampler]:
             return sampler()
 
     assert broken_laws(Contract) == {MUTATIONS[sampler]}
+
+
+def test_every_law_of_samplers_has_a_violation_here() -> None:
+    laws = {name.removeprefix("test_") for name in vars(SamplerContract) if name.startswith("test_")}
+    assert laws == {*MUTATIONS.values()}

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 
 import tgframe_prompts
-from tgframe import Context, Specification
-from tgframe.testing import SpecificationContract, contract_override
 from tgframe_prompts.classifiers.options import MaskedLM
 from tgframe_prompts.task import PromptClassification
 
@@ -20,23 +18,6 @@ INSTALLED = {point.name for point in metadata.entry_points(group="tgframe")}
 needs_plugins = pytest.mark.skipif(
     not {"prompts", "tlg"} <= INSTALLED, reason="reads a recipe: needs the plugins installed"
 )
-
-
-class TestPromptClassification(SpecificationContract):
-    kind = "task"
-
-    def make(self) -> Specification[Any]:
-        return PromptClassification(self.data(), MaskedLM(self.masked))
-
-    def context(self) -> Context:
-        return self.empty
-
-    @pytest.fixture(autouse=True)
-    def _given(self, data: Any, masked: str, context: Context) -> None:
-        self.data, self.masked, self.empty = data, masked, context
-
-    @contract_override(reason="the rows of these tests come from no installed data source: see the test of the recipe")
-    def test_survives_the_round_trip_through_a_recipe(self) -> None: ...
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,13 @@ class AggregatorContract(SpecificationContract):
         assert found.device == values.device
         assert torch.isfinite(found).all()
 
+    def test_keeps_the_precision(self) -> None:
+        self.require(self.test_returns_one_finite_number_a_completion)
+        values, mask = self.values()
+        for dtype in (torch.float32, torch.float64):
+            found = self.aggregator().aggregate(values.to(dtype), mask).dtype
+            assert found == dtype, f"values are {dtype}, but the result is {found}"
+
     def test_empty_completions_are_worth_nothing(self) -> None:
         values, mask = self.values()
         found = self._aggregated(values, mask)
@@ -82,6 +89,13 @@ class AggregatorContract(SpecificationContract):
         for b in range(len(values)):
             found = self.aggregator().aggregate(values[b : b + 1], mask[b : b + 1])
             assert comparing.close(found, expected[b : b + 1]), f"group {b} is worth something else when it is alone"
+
+    def test_absent_completions_change_nothing(self) -> None:
+        values, mask = self.values()
+        expected = self._aggregated(values, mask)
+        more = torch.nn.functional.pad(values, (0, 0, 0, 1)), torch.nn.functional.pad(mask, (0, 0, 0, 1))
+        found = self.aggregator().aggregate(*more)[:, :-1]
+        assert comparing.close(found, expected), "in a group that is filled up, the others are worth something else"
 
     def test_length_effect_is_true(self) -> None:
         lengths = torch.tensor([[2, 4, 8]])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 import torch
@@ -36,39 +37,14 @@ def with_other_padding(rollouts: Rollouts, extra: int = 3) -> Rollouts:
 
 
 def with_other_prompt_padding(prompts: Prompts, extra: int = 3) -> Prompts:
-    """Return the same prompts with other tokens off the mask, and ``extra`` padded positions more on the left."""
+    """Return the same prompts with other tokens off the mask, ``extra`` padded positions more on the left, and their
+    targets likewise."""
     head = (len(prompts), extra)
     return attrs.evolve(
         prompts,
+        targets=None if prompts.targets is None else with_other_padding(prompts.targets, extra),
         tokens=torch.cat([torch.zeros(head, dtype=torch.int64), _fill(prompts.tokens, prompts.mask)], -1),
         mask=torch.cat([torch.zeros(head, dtype=torch.bool), prompts.mask], -1),
-    )
-
-
-def row(rollouts: Rollouts, b: int) -> Rollouts:
-    """Return the group of prompt ``b`` alone, as wide as it was."""
-    logprobs = rollouts.sample_logprobs
-    return attrs.evolve(
-        rollouts,
-        prompts=prompt_row(rollouts.prompts, b),
-        tokens=rollouts.tokens[b : b + 1],
-        mask=rollouts.mask[b : b + 1],
-        texts=rollouts.texts[b : b + 1],
-        columns={name: column[b : b + 1] for name, column in rollouts.columns.items()},
-        sample_logprobs=None if logprobs is None else logprobs[b : b + 1],
-    )
-
-
-def prompt_row(prompts: Prompts, b: int) -> Prompts:
-    """Return prompt ``b`` alone, with its targets."""
-    return attrs.evolve(
-        prompts,
-        ids=prompts.ids[b : b + 1],
-        texts=prompts.texts[b : b + 1],
-        tokens=prompts.tokens[b : b + 1],
-        mask=prompts.mask[b : b + 1],
-        columns={name: column[b : b + 1] for name, column in prompts.columns.items()},
-        targets=None if prompts.targets is None else row(prompts.targets, b),
     )
 
 
@@ -84,7 +60,14 @@ def difference(found: Preferences, expected: Preferences) -> str:
             return f"`{name}` is there in one case only"
         if new is not None and not close(new[found.valid], old[found.valid]):
             return f"`{name}` {old[found.valid].tolist()} became {new[found.valid].tolist()}"
-    return ""
+    return _difference_of_sources(found, expected)
+
+
+def _difference_of_sources(found: Preferences, expected: Preferences) -> str:
+    if found.sources.keys() != expected.sources.keys():
+        return f"sources {sorted(expected.sources)} became {sorted(found.sources)}"
+    changes = ((name, difference(source, expected.sources[name])) for name, source in found.sources.items())
+    return next((f"in source {name!r} {change}" for name, change in changes if change), "")
 
 
 def close(left: Tensor, right: Tensor) -> bool:
@@ -94,6 +77,55 @@ def close(left: Tensor, right: Tensor) -> bool:
     width = min(left.shape[-1], right.shape[-1])
     tails = left[..., width:].any() or right[..., width:].any()
     return not tails and torch.allclose(left[..., :width].float(), right[..., :width].float(), rtol=1e-4, atol=1e-5)
+
+
+def row_of(judged: Preferences, b: int) -> Preferences:
+    """Return the judgments of prompt ``b`` alone."""
+
+    def one(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor[b : b + 1]
+
+    return attrs.evolve(
+        judged,
+        values=judged.values[b : b + 1],
+        valid=judged.valid[b : b + 1],
+        demonstration=one(judged.demonstration),
+        features=one(judged.features),
+        segment_values=one(judged.segment_values),
+        sources={name: row_of(source, b) for name, source in judged.sources.items()},
+    )
+
+
+def widened(judged: Preferences, extra: int = 3) -> Preferences:
+    """Return judgments that fit completions with ``extra`` padded positions more."""
+    if judged.segment_values is None:
+        return judged
+    return attrs.evolve(judged, segment_values=torch.nn.functional.pad(judged.segment_values, (0, extra)))
+
+
+def snapshot(value: Any) -> Any:
+    """Return copies of all tensors of a container, and its other values as text: compare them with ``state.same``."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if attrs.has(type(value)):
+        return {field.name: snapshot(getattr(value, field.name)) for field in attrs.fields(type(value))}
+    if isinstance(value, Mapping):
+        return {str(key): snapshot(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [snapshot(item) for item in value]
+    return repr(value)
+
+
+def without_last(rollouts: Rollouts) -> Rollouts:
+    """Return the same rollouts in which the last completion of every group is absent."""
+    here = (torch.arange(rollouts.k) < rollouts.k - 1).unsqueeze(-1)
+    logprobs = rollouts.sample_logprobs
+    return attrs.evolve(
+        rollouts,
+        mask=rollouts.mask & here,
+        texts=tuple((*group[:-1], "") for group in rollouts.texts),
+        sample_logprobs=None if logprobs is None else logprobs * here,
+    )
 
 
 def _fill(tokens: Tensor, mask: Tensor) -> Tensor:

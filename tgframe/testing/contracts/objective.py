@@ -13,7 +13,7 @@ from tgframe.errors import did_you_mean
 from tgframe.interfaces.batch import Preferences, Rollouts
 from tgframe.interfaces.objective import LMObjective
 from tgframe.interfaces.step import FIELDS, Guidance, Step
-from tgframe.testing.contracts import comparing
+from tgframe.testing.contracts import chance, comparing, state
 from tgframe.testing.contracts.specification import SpecificationContract
 from tgframe.testing.fakes.policy import TabularPolicy
 from tgframe.testing.fakes.step import make_preferences, make_step, make_step_rollouts, make_values
@@ -94,7 +94,7 @@ class ObjectiveContract(SpecificationContract):
         assert torch.equal(self._loss(), self._loss()), "built again, the loss differs"
 
     def test_order_of_completions_changes_nothing(self) -> None:
-        self.require(self.test_loss_is_a_finite_scalar_with_gradient, self.test_loss_is_the_same_twice)
+        self.require(self.test_loss_is_the_same_twice, self.test_step_is_left_alone)
         policy = self.objective()[1]
         rollouts = make_step_rollouts(policy)
         judged, valued = make_preferences(rollouts), make_values(rollouts)
@@ -106,17 +106,42 @@ class ObjectiveContract(SpecificationContract):
             assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5), f"order {order}: {expected} became {found}"
 
     def test_padding_changes_nothing(self) -> None:
-        self.require(self.test_loss_is_a_finite_scalar_with_gradient, self.test_loss_is_the_same_twice)
+        self.require(self.test_loss_is_the_same_twice, self.test_step_is_left_alone)
         policy = self.objective()[1]
         rollouts = make_step_rollouts(policy)
         judged, valued = make_preferences(rollouts), make_values(rollouts)
         expected = self._loss(rollouts, judged, valued)
         wide = torch.nn.functional.pad(valued.values, (0, 3))
         padded = comparing.with_other_padding(rollouts)
-        assert judged.segment_values is not None
-        judged = attrs.evolve(judged, segment_values=torch.nn.functional.pad(judged.segment_values, (0, 3)))
-        found = self._loss(padded, judged, Guidance(wide, padded.mask))
+        found = self._loss(padded, comparing.widened(judged), Guidance(wide, padded.mask))
         assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5), f"{expected} became {found}"
+
+    def test_step_is_left_alone(self) -> None:
+        self.require(self.test_loss_is_a_finite_scalar_with_gradient)
+        part, policy = self.objective()
+        step = self.step(policy)
+        before = comparing.snapshot(step)
+        part.loss(step)
+        assert state.same(comparing.snapshot(step), before), "loss() changed in place what it was given"
+
+    def test_draws_from_no_global_generator(self) -> None:
+        self.require(self.test_loss_is_the_same_twice)
+        part, policy = self.objective()
+        step = self.step(policy)
+        before = chance.stirred()
+        part.loss(step)
+        assert chance.global_state() == before, "loss() drew from a global generator, or seeded it"
+
+    def test_absent_completions_are_survived(self) -> None:
+        self.require(self.test_loss_is_a_finite_scalar_with_gradient)
+        part, policy = self.objective()
+        rollouts = comparing.without_last(make_step_rollouts(policy))
+        judged = make_preferences(rollouts)
+        judged = attrs.evolve(judged, valid=judged.valid & rollouts.present)
+        loss, _ = part.loss(self.step(policy, rollouts, judged))
+        assert torch.isfinite(loss), "with a completion that is absent, the loss must still be finite"
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert policy.table.grad is None or torch.isfinite(policy.table.grad).all(), "its gradient must be finite, too"
 
     def test_groups_without_judgment_are_survived(self) -> None:
         self.require(self.test_loss_is_a_finite_scalar_with_gradient)
@@ -133,7 +158,7 @@ class ObjectiveContract(SpecificationContract):
         assert policy.table.grad is None or torch.isfinite(policy.table.grad).all()
 
     def test_missing_judgments_are_not_read(self) -> None:
-        self.require(self.test_loss_is_a_finite_scalar_with_gradient, self.test_loss_is_the_same_twice)
+        self.require(self.test_loss_is_the_same_twice, self.test_step_is_left_alone)
         if "preferences" not in self.make().needs():
             pytest.skip("reads no preferences")
         rollouts = make_step_rollouts(self.objective()[1])

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from tgframe.errors import ModelError
 from tgframe.interfaces.batch import Prompts, Rollouts
 from tgframe.interfaces.context import Context
 from tgframe.interfaces.policy import Limits, Policy
-from tgframe.testing.contracts import comparing
+from tgframe.testing.contracts import chance, comparing
 from tgframe.testing.contracts.specification import SpecificationContract
 from tgframe.testing.fakes.context import make_context
 from tgframe.testing.fakes.sampler import PlainDraw
@@ -73,9 +74,9 @@ class PolicyContract(SpecificationContract):
 
     def test_randomness_comes_from_the_generator_alone(self) -> None:
         policy = self.policy()
-        before = torch.get_rng_state()
+        before = chance.stirred()
         self.sampled(policy)
-        assert torch.equal(torch.get_rng_state(), before), "sample() drew from torch's global generator"
+        assert chance.global_state() == before, "sample() drew from a global generator, or seeded it"
 
     def test_banned_tokens_are_never_written(self) -> None:
         policy = self.policy()
@@ -104,7 +105,7 @@ class PolicyContract(SpecificationContract):
             found, known = getattr(padded, name).detach(), getattr(expected, name).detach()
             assert comparing.close(found, known), f"other padding changed {name}"
         for b in range(len(given.prompts)):
-            alone = policy.score(comparing.row(given, b), WANT)
+            alone = policy.score(given.rows([b]), WANT)
             for name in ("logprobs", "entropy"):
                 found, known = getattr(alone, name).detach(), getattr(expected, name)[b : b + 1].detach()
                 assert comparing.close(found, known), f"prompt {b} alone has other {name}"
@@ -112,7 +113,7 @@ class PolicyContract(SpecificationContract):
     def test_scores_are_zero_off_the_mask_and_have_gradient(self) -> None:
         self.require(self.test_updates_only_what_is_trainable)
         policy = self.policy()
-        given = self._given(policy)
+        given = comparing.without_last(self._given(policy))
         scores = policy.score(given, WANT)
         assert scores.entropy is not None
         assert scores.hidden is not None
@@ -121,7 +122,7 @@ class PolicyContract(SpecificationContract):
             assert found.shape == given.mask.shape
             assert found.dtype == torch.float32
             assert not found[~given.mask].any()
-        assert scores.hidden.shape[:3] == given.mask.shape
+        assert scores.hidden.shape == (*given.mask.shape, policy.hidden_size), "hidden states are [B,K,T,D]"
         assert (scores.logprobs <= 1e-6).all()
         assert (scores.entropy >= -1e-5).all()
         assert (scores.entropy <= torch.tensor(float(size)).log() + 0.1).all()
@@ -129,6 +130,53 @@ class PolicyContract(SpecificationContract):
         gradients = [parameter.grad for parameter in policy.trainable()]
         assert any(gradient is not None and gradient.any() for gradient in gradients), "no gradient reaches trainable()"
         assert all(gradient is None or torch.isfinite(gradient).all() for gradient in gradients)
+
+    def test_forward_gives_logits(self) -> None:
+        policy = self.policy()
+        prompts = self.prompts(policy)
+        logits = policy.forward(prompts.tokens, prompts.mask).detach()
+        assert logits.shape[:2] == prompts.tokens.shape, f"logits must be [N,L,V], but are {list(logits.shape)}"
+        assert logits.shape[2] >= len(policy.tokenizer), "there must be a logit for every token"
+        assert torch.isfinite(logits[prompts.mask]).all()
+        padded = comparing.with_other_prompt_padding(prompts)
+        found = policy.forward(padded.tokens, padded.mask).detach()
+        assert comparing.close(found[padded.mask], logits[prompts.mask]), "other padding changed the logits"
+
+    def test_prompts_are_encoded_as_asked(self) -> None:
+        policy = self.policy()
+        texts, ids, rows = ("A prompt:", ""), ("a", "b"), [1, 2]
+        whole = policy.encode(texts, ids)
+        assert not (whole.mask[:, :-1] & ~whole.mask[:, 1:]).any(), "prompts are padded on the left"
+        assert not whole.mask[1].any(), "an empty text has no token"
+        cut = policy.encode(texts, ids, split="dev", columns={"row": rows}, max_tokens=2)
+        assert (cut.ids, cut.split, list(cut.columns["row"])) == (ids, "dev", rows)
+        assert torch.equal(cut.tokens[0][cut.mask[0]], whole.tokens[0][whole.mask[0]][:2]), (
+            "of a text that is too long, max_tokens keeps the beginning"
+        )
+
+    def test_completions_are_cut_as_asked(self) -> None:
+        policy = self.policy()
+        prompts = policy.encode(("A prompt:",), ("a",))
+        plain = policy.complete(prompts, [["a completion"]], end=False)
+        cut = policy.complete(prompts, [["a completion"]], max_tokens=2)
+        assert not (plain.tokens[plain.mask] == policy.tokenizer.eos_token_id).any(), "end=False adds no end token"
+        assert torch.equal(cut.tokens[cut.mask], plain.tokens[plain.mask][:2]), "max_tokens keeps the beginning alone"
+        assert not plain.exact, "a given completion is no draw of the policy"
+
+    def test_grows_its_vocabulary_once(self) -> None:
+        self.require(self.test_builds_its_interface)
+        policy = self.policy()
+        known = len(policy.tokenizer)
+        try:
+            added = policy.add_tokens(["<|one|>", "<|two|>"])
+        except ModelError:
+            pytest.skip("cannot grow its vocabulary, and says so")
+        assert policy.add_tokens(["<|one|>", "<|two|>"]) == added, "calling twice is safe"
+        assert len(set(added)) == 2
+        assert len(policy.tokenizer) == known + 2
+        told = policy.complete(policy.encode(("A prompt:",), ("a",)), [["<|two|>"]])
+        assert told.tokens[0, 0, 0] == added[1], "a control token is one token"
+        assert torch.isfinite(policy.score(told).logprobs).all()
 
     def test_given_texts_come_back(self) -> None:
         policy = self.policy()

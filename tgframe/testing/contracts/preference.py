@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tgframe.interfaces.batch import Preferences, Rollouts
-from tgframe.testing.contracts import comparing
+from tgframe.testing.contracts import chance, comparing, state
 from tgframe.testing.contracts.specification import SpecificationContract
 from tgframe.testing.fakes.rollouts import make_prompts, make_rollouts
 
@@ -84,8 +84,8 @@ class PreferenceSourceContract(SpecificationContract):
         rollouts = self._rollouts()
         judged = self._judged(rollouts)
         for b in range(len(rollouts.prompts)):
-            found = self.part().judge(comparing.row(rollouts, b))
-            change = comparing.difference(found, _row_of(judged, b))
+            found = self.part().judge(rollouts.rows([b]))
+            change = comparing.difference(found, comparing.row_of(judged, b))
             assert not change, f"prompt {rollouts.prompts.ids[b]!r} alone: {change}"
 
     def test_missing_stays_missing(self) -> None:
@@ -102,10 +102,16 @@ class PreferenceSourceContract(SpecificationContract):
 
     def test_rollouts_are_left_alone(self) -> None:
         rollouts = self._rollouts()
-        tokens, mask = rollouts.tokens.clone(), rollouts.mask.clone()
+        before = comparing.snapshot(rollouts)
         self._judged(rollouts)
-        assert torch.equal(rollouts.tokens, tokens), "judge() changed the tokens in place"
-        assert torch.equal(rollouts.mask, mask), "judge() changed the mask in place"
+        assert state.same(comparing.snapshot(rollouts), before), "judge() changed in place what it was given"
+
+    def test_draws_from_no_global_generator(self) -> None:
+        self.require(self.test_judges_the_same_twice)
+        rollouts, source = self._rollouts(), self.part()
+        before = chance.stirred()
+        source.judge(rollouts)
+        assert chance.global_state() == before, "judge() drew from a global generator, or seeded it"
 
     def test_calls_are_counted_upwards(self) -> None:
         self.require(self.test_judges_every_completion)
@@ -114,6 +120,14 @@ class PreferenceSourceContract(SpecificationContract):
         source.judge(rollouts)
         assert isinstance(source.calls, int)
         assert 0 <= before <= source.calls
+
+    def test_monitors_are_numbers(self) -> None:
+        self.require(self.test_judges_every_completion)
+        source = self.part()
+        source.judge(self._rollouts())
+        for name, value in source.monitors().items():
+            assert isinstance(name, str)
+            assert isinstance(value, int | float), f"monitor {name!r} must be a number, but is {value!r}"
 
     def _rollouts(self) -> Rollouts:
         rollouts = self.rollouts()
@@ -127,17 +141,3 @@ class PreferenceSourceContract(SpecificationContract):
         found = self.part().judge(rollouts)
         assert isinstance(found, Preferences)
         return found
-
-
-def _row_of(judged: Preferences, b: int) -> Preferences:
-    def one(tensor: torch.Tensor | None) -> torch.Tensor | None:
-        return None if tensor is None else tensor[b : b + 1]
-
-    return Preferences(
-        judged.values[b : b + 1],
-        judged.valid[b : b + 1],
-        judged.kind,
-        one(judged.demonstration),
-        one(judged.features),
-        one(judged.segment_values),
-    )

@@ -10,6 +10,7 @@ from torch import Tensor
 from tgframe.interfaces.batch import Prompts, Rollouts
 from tgframe.interfaces.policy import Policy
 from tgframe.interfaces.sampler import Sampler
+from tgframe.testing.contracts import chance, comparing, state
 from tgframe.testing.contracts.specification import SpecificationContract
 from tgframe.testing.fakes.policy import TabularPolicy
 from tgframe.testing.fakes.step import make_preferences
@@ -33,7 +34,7 @@ class SamplerContract(SpecificationContract):
     def draw(self, seed: int = 0, policy: Policy | None = None) -> Rollouts:
         """Return ``K`` completions of a freshly built sampler."""
         policy = policy or self.policy()
-        found = self._sampler().sample(policy, self.prompts(policy), K, torch.Generator().manual_seed(seed))
+        found = self._sampler().sample(policy, self.prompts(policy), K, chance.seeded(seed))
         assert isinstance(found, Rollouts), "sample() must return Rollouts"
         return found
 
@@ -45,6 +46,9 @@ class SamplerContract(SpecificationContract):
         assert found.k == K, f"{K} completions were asked for, but there are {found.k}"
         assert found.tokens.min() >= 0
         assert found.tokens.max() < len(policy.tokenizer), "tokens must be of the policy's vocabulary"
+        for name, column in found.columns.items():
+            sizes = [len(group) for group in column]
+            assert sizes == [K] * len(prompts), f"column {name!r} must hold {K} values a prompt, but holds {sizes}"
 
     def test_completions_are_padded_on_the_right(self) -> None:
         mask = self._drawn().mask
@@ -65,14 +69,35 @@ class SamplerContract(SpecificationContract):
 
     def test_randomness_comes_from_the_generator_alone(self) -> None:
         self.require(self.test_returns_k_completions_for_each_prompt)
-        before = torch.get_rng_state()
-        self.draw()
-        assert torch.equal(torch.get_rng_state(), before), "sample() drew from torch's global generator"
+        policy, sampler = self.policy(), self._sampler()
+        before = chance.stirred()
+        sampler.sample(policy, self.prompts(policy), K, chance.seeded())
+        assert chance.global_state() == before, "sample() drew from a global generator, or seeded it"
+
+    def test_padding_of_prompts_changes_nothing(self) -> None:
+        self.require(self.test_draws_the_same_from_the_same_generator)
+        policy = self.policy()
+        expected = self._drawn(policy)
+        prompts = comparing.with_other_prompt_padding(self.prompts(policy))
+        found = self._sampler().sample(policy, prompts, K, chance.seeded())
+        assert found.texts == expected.texts, "with other tokens off the mask of the prompts, others are drawn"
+
+    def test_draws_go_on_after_a_checkpoint(self) -> None:
+        self.require(self.test_state_survives_a_checkpoint, self.test_draws_the_same_from_the_same_generator)
+        policy, sampler, resumed = self.policy(), self._sampler(), self._sampler()
+        prompts = self.prompts(policy)
+        found = sampler.sample(policy, prompts, K, chance.seeded())
+        sampler.observe(found, make_preferences(found))
+        if hasattr(sampler, "state_dict") and hasattr(resumed, "load_state_dict"):
+            resumed.load_state_dict(sampler.state_dict())
+        after = [part.sample(policy, prompts, K, chance.seeded(1)).texts for part in (sampler, resumed)]
+        assert after[0] == after[1], "what a sampler remembers must be part of state_dict()"
 
     def test_logprobs_are_logprobs(self) -> None:
         found = self._drawn()
         if found.sample_logprobs is None:
             pytest.skip("nothing was drawn")
+        assert found.sample_logprobs.dtype == torch.float32
         assert torch.isfinite(found.sample_logprobs).all()
         assert (found.sample_logprobs <= 1e-6).all(), "log-probabilities are never above 0"
         assert not found.sample_logprobs[~found.mask].any(), "log-probabilities are 0 off the mask"
@@ -109,11 +134,23 @@ class SamplerContract(SpecificationContract):
     def test_listens_without_changing_what_it_hears(self) -> None:
         self.require(self.test_returns_k_completions_for_each_prompt)
         policy, sampler = self.policy(), self._sampler()
-        found = sampler.sample(policy, self.prompts(policy), K, torch.Generator().manual_seed(0))
+        found = sampler.sample(policy, self.prompts(policy), K, chance.seeded())
         judged = make_preferences(found)
         heard = attrs.evolve(judged, values=judged.values.clone())
         sampler.observe(found, heard)
         assert torch.equal(heard.values, judged.values)
+
+    def test_hears_of_updates_without_changing_the_policy(self) -> None:
+        self.require(self.test_policy_is_left_alone)
+        policy, sampler = self.policy(), self._sampler()
+        sampler.sample(policy, self.prompts(policy), K, chance.seeded())
+        assert isinstance(policy, torch.nn.Module)
+        before = comparing.snapshot(policy.state_dict())
+        policy.version += 1
+        sampler.sync(policy, {"loss": 0.5})
+        assert state.same(comparing.snapshot(policy.state_dict()), before), "sync() changed the policy's parameters"
+        found = sampler.sample(policy, self.prompts(policy), K, chance.seeded())
+        assert found.version <= policy.version, "completions cannot be newer than the policy"
 
     def _sampler(self) -> Sampler:
         part = self.part()

@@ -1,4 +1,4 @@
-"""Samplers for tests: one that repeats what it is given, one true draw."""
+"""Samplers for tests: one that repeats what it is given, one that draws truly."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 import torch
 
+from tgframe.interfaces.policy import Limits
 from tgframe.interfaces.sampler import Sampler
 
 if TYPE_CHECKING:
@@ -35,3 +36,18 @@ class EchoSampler(Sampler):
     def sample(self, policy: Policy, prompts: Prompts, k: int, generator: torch.Generator) -> Rollouts:
         group = [self.texts[i % len(self.texts)] for i in range(k)]
         return policy.complete(prompts, [group] * len(prompts))
+
+
+@attrs.frozen
+class PlainSampler(Sampler):
+    """True draws from the policy."""
+
+    longest: int = 6
+    """Tokens at most, the end token included."""
+
+    def provides(self) -> frozenset[str]:
+        return frozenset({"exact", "on-policy"})
+
+    def sample(self, policy: Policy, prompts: Prompts, k: int, generator: torch.Generator) -> Rollouts:
+        drawn = policy.sample(prompts, k, PlainDraw(), Limits(self.longest), generator)
+        return attrs.evolve(drawn, exact=not policy.decoding.banned)

@@ -111,9 +111,10 @@ def make_preferences(rollouts: Rollouts) -> Preferences:
 
 
 def make_values(rollouts: Rollouts) -> Guidance:
-    """Return values in (0, 1] for every real token."""
+    """Return values in (0, 1] for every real token, the same however wide the padding is."""
     generator = torch.Generator().manual_seed(2)
-    values = 1.0 - torch.rand(rollouts.mask.shape, generator=generator)
+    b, k, t = rollouts.mask.shape
+    values = 1.0 - torch.rand(t, b, k, generator=generator).permute(1, 2, 0)
     return Guidance(values * rollouts.mask, rollouts.mask)
 
 
