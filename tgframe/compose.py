@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +17,7 @@ import attrs
 import transformers
 
 from tgframe.engine.alternation import Alternation
+from tgframe.engine.reference import ReferencePolicy, check_vocabulary
 from tgframe.engine.state import Parts, Run
 from tgframe.errors import ComponentError
 from tgframe.interfaces.context import Context
@@ -25,9 +26,10 @@ from tgframe.interfaces.specification import Specification
 from tgframe.recipe.dump import dump_recipe
 from tgframe.recipe.load import LoadedRecipe, load_recipe
 from tgframe.registry.manager import Plugins, load_plugins
+from tgframe.resume import go_on, refuse_changes, tell_other_versions
 from tgframe.runtime.locate import Locator
 from tgframe.runtime.machine import Machine
-from tgframe.runtime.run_folder import RunFolder
+from tgframe.runtime.run_folder import RESULT, RunFolder
 from tgframe.runtime.tracking import TensorBoard
 
 if TYPE_CHECKING:
@@ -43,20 +45,33 @@ def run(
     overrides: Sequence[str] = (),
     output: str | Path | None = None,
     plugins: Plugins | None = None,
+    *,
+    resume: bool = False,
+    allow_change: bool = False,
+    tell: Callable[[str], None] = lambda message: None,
 ) -> Path:
     """Run a recipe to its end and return the run folder.
 
     ``recipe`` is a file or a mapping, ``overrides`` are ``key.sub=value`` texts, ``output`` is the run folder (default:
-    the next free ``runs/NAME-N``). Raises :class:`~tgframe.errors.TgframeError` for everything that a person can mend;
-    a folder without ``result.json`` is not a finished run.
+    the next free ``runs/NAME-N``; with ``resume`` the last one). ``resume`` goes on from the newest whole checkpoint,
+    exactly as the run would have gone; ``allow_change`` even where the recipe is another one than the folder's.
+    ``tell`` hears what a person should know. Raises :class:`~tgframe.errors.TgframeError` for everything that a person
+    can mend; a folder without ``result.json`` is not a finished run.
     """
     plugins = plugins if plugins is not None else load_plugins()
     loaded = load_recipe(recipe, overrides, plugins)
-    folder = Path(output) if output is not None else _next_folder(loaded)
+    folder = Path(output) if output is not None else _own_folder(loaded, resume)
+    if resume and (folder / RESULT).exists():
+        tell(f"{str(folder)!r} is finished: there is nothing to resume.")
+        return folder
     machine = machine_of(loaded.recipe)
-    with RunFolder.create(folder) as files:
+    with RunFolder.create(folder, resume) as files:
+        if resume and not allow_change:
+            refuse_changes(folder, loaded.resolved)
         context, parts = build(loaded, plugins, machine)
         manifest = _manifest(loaded, plugins, context, machine)
+        if resume:
+            tell_other_versions(folder, manifest, tell)
         files.write_text("recipe.yaml", dump_recipe(loaded.resolved))
         files.write_json("manifest.json", manifest)
         state = Run(
@@ -69,8 +84,11 @@ def run(
             plugins.manager.hook,
             manifest,
         )
+        alternation = Alternation(state)
+        if resume:
+            go_on(alternation, tell)
         with _tracked(plugins, loaded.recipe.runtime.tensorboard):
-            result = Alternation(state).result()
+            result = alternation.result()
         _save_models(parts, folder)
         files.write_json("result.json", result)
     return folder
@@ -168,18 +186,27 @@ def _is_component(value: Any) -> bool:
     return isinstance(value, Mapping) and "type" in value
 
 
-def _reference(recipe: Recipe, policy: Policy, context: Context) -> Policy | None:
-    """Return the frozen reference model: a copy of the policy as it starts, or another model."""
-    if recipe.reference is None:
+def _reference(recipe: Recipe, policy: Policy, context: Context) -> ReferencePolicy | None:
+    """Return the reference model: the policy as it starts, the policy without its adapters, or another model."""
+    options = recipe.reference
+    if options is None:
         return None
-    if recipe.reference.type == "initial":
-        reference = copy.deepcopy(policy)
+    if options.type == "adapters-off":
+        reference = ReferencePolicy(policy, policy.without_adapters)  # type: ignore[attr-defined]  # it has adapters
     else:
-        reference = attrs.evolve(recipe.policy, model=recipe.reference.model).build(context)  # type: ignore[misc]
-        reference.decoding = policy.decoding
-    reference.requires_grad_(False)  # type: ignore[attr-defined]  # a policy is a module
+        other = _other_model(recipe, options.model, context) if options.model is not None else copy.deepcopy(policy)
+        reference = ReferencePolicy(other.requires_grad_(False))  # type: ignore[attr-defined]  # a policy is a module
     context.parts["reference"] = reference
     return reference
+
+
+def _other_model(recipe: Recipe, name: str, context: Context) -> Policy:
+    """Build model ``name`` as the policy was built, but without adapters."""
+    options: dict[str, Any] = {"model": name} | ({"lora": None} if hasattr(recipe.policy, "lora") else {})
+    other: Policy = attrs.evolve(recipe.policy, **options).build(context)  # type: ignore[misc]  # an attrs class
+    other.decoding = context.policy.decoding
+    check_vocabulary(other, context.policy, name)
+    return other
 
 
 def machine_of(recipe: Recipe) -> Machine:
@@ -193,12 +220,13 @@ def _cache_dir() -> Path:
     return Path(os.environ.get("TGFRAME_CACHE") or Path(home) / "tgframe")
 
 
-def _next_folder(loaded: LoadedRecipe) -> Path:
+def _own_folder(loaded: LoadedRecipe, resume: bool) -> Path:
+    """Return the first free ``runs/NAME-N``, or with ``resume`` the last that is taken."""
     stem = loaded.path.stem if loaded.path is not None else "run"
     number = 1
     while (folder := Path("runs") / f"{stem}-{number}").exists():
         number += 1
-    return folder
+    return Path("runs") / f"{stem}-{max(1, number - 1)}" if resume else folder
 
 
 def _manifest(loaded: LoadedRecipe, plugins: Plugins, context: Context, machine: Machine) -> dict[str, Any]:

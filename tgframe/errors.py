@@ -9,6 +9,7 @@
     ├── DataError           rows, columns, labels or files that are missing or unusable
     ├── ModelError          a model or tokenizer that cannot be found, read, or used this way
     ├── DeviceError         a device or precision that this machine does not have
+    ├── Interrupted         a run that stopped because it was asked to, with a checkpoint to go on from
     ├── NumericError        NaN or infinity where a finite number must be (names step, component, last checkpoint)
     └── RunFolderError      a run folder that is in use, finished, damaged or cannot be written
         └── CheckpointError a checkpoint that is missing or damaged
@@ -50,6 +51,10 @@ class ComponentError(TgframeError):
 
 class DataError(TgframeError):
     """Rows, columns, labels or files that are missing or unusable."""
+
+
+class Interrupted(TgframeError):
+    """A run that stopped because it was asked to (Ctrl-C, SIGTERM), with a checkpoint to go on from; exit 130."""
 
 
 class ModelError(TgframeError):

@@ -110,7 +110,11 @@ def make_run(tmp_path: Path, heard: Heard) -> Iterator[MakeRun]:
     opened: list[RunFolder] = []
 
     def make(
-        schedule: Schedule | None = None, optimizers: Optimizers | None = None, folder: str = "run", **given: Any
+        schedule: Schedule | None = None,
+        optimizers: Optimizers | None = None,
+        folder: str = "run",
+        resume: bool = False,
+        **given: Any,
     ) -> Run:
         machine = Machine.create(given.pop("seed", 0), "cpu", "fp32")
         options = RuntimeOptions(**given.pop("options", {}))
@@ -132,7 +136,7 @@ def make_run(tmp_path: Path, heard: Heard) -> Iterator[MakeRun]:
         manager = pluggy.PluginManager("tgframe")
         manager.add_hookspecs(hookspecs)
         manager.register(heard)
-        files = RunFolder.create(tmp_path / folder)
+        files = RunFolder.create(tmp_path / folder, resume)
         opened.append(files)
         return Run(
             Parts(**parts, needs=needs, names=names),

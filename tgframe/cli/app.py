@@ -50,12 +50,16 @@ def run(
     recipe: RecipeFile,
     overrides: Overrides = None,
     output: Annotated[Path | None, typer.Option(metavar="DIR", help="The run folder (default: runs/NAME-N).")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run (default: the last).")] = False,
+    allow_change: Annotated[
+        bool, typer.Option("--allow-change", help="Resume even where the recipe has changed.")
+    ] = False,
     plugin: PluginFiles = None,
 ) -> None:
     """Run a recipe, with progress, to a run folder."""
     from tgframe.cli import run as command
 
-    command.run(recipe, overrides or (), output, plugin or ())
+    command.run(recipe, overrides or (), output, resume, allow_change, plugin or ())
 
 
 @app.command()
@@ -88,6 +92,71 @@ def show(
     from tgframe.cli import show as command
 
     command.show(kind, name, plugin or ())
+
+
+@app.command()
+def swap(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=V,V", help="A key and the values to compare, in YAML or as @file.yaml; may be repeated."
+        ),
+    ] = None,
+    seeds: Annotated[str, typer.Option(metavar="N", help="How many seeds, from 0; or which: 3,5,7.")] = "8",
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The swap's folder (default: runs/NAME-swap-N).")
+    ] = None,
+    jobs: Annotated[int, typer.Option(metavar="N", min=1, help="How many runs at a time.")] = 1,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=N", help="What every run may spend: preference_calls, seconds or sampled_tokens."),
+    ] = None,
+    one_at_a_time: Annotated[
+        bool, typer.Option("--one-at-a-time", help="Change one key at a time (default: all combinations).")
+    ] = False,
+    seed_key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY", help="A further key that gets the seed, beside runtime.seed; may be repeated."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and their cost, and stop.")] = False,
+    plugin: PluginFiles = None,
+) -> None:
+    """Exchange parts of a recipe, over seeds; tell with intervals and paired tests whether it helped.
+
+    The baseline is the recipe's own setting where it is among the values, else the first. The same command with the
+    same --output goes on where a swap was stopped.
+    """
+    from tgframe.cli import swap as command
+
+    command.swap(
+        recipe,
+        overrides or (),
+        output,
+        plugin or (),
+        vary=vary or (),
+        seeds=seeds,
+        seed_keys=seed_key or (),
+        budget=budget or (),
+        one_at_a_time=one_at_a_time,
+        jobs=jobs,
+        dry_run=dry_run,
+    )
+
+
+@app.command()
+def new(
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="preference, sampler, guidance, aggregator, objective or task.")
+    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The component's name, such as soft-vote.")],
+    into: Annotated[Path, typer.Option(metavar="DIR", help="Where its folder goes (default: here).")] = Path(),
+) -> None:
+    """Write a small plugin with passing tests, to start from, into the new folder tgframe-NAME."""
+    from tgframe.cli import new as command
+
+    command.new(kind, name, into)
 
 
 @app.command(name="eval")

@@ -9,15 +9,27 @@ from pathlib import Path
 from typing import Any
 
 
-def run(recipe: Path, overrides: Sequence[str], output: Path | None, plugin_files: Sequence[Path]) -> None:
-    """Run a recipe, print where the run folder is, and the scores of its result."""
+def run(
+    recipe: Path,
+    overrides: Sequence[str],
+    output: Path | None,
+    resume: bool,
+    allow_change: bool,
+    plugin_files: Sequence[Path],
+) -> None:
+    """Run a recipe, or go on with an unfinished run; print the scores of its result, and where the run folder is."""
     from tgframe import compose
     from tgframe.registry.manager import load_plugins
 
-    folder = compose.run(recipe, overrides, output, load_plugins(files=plugin_files))
+    plugins = load_plugins(files=plugin_files)
+    folder = compose.run(recipe, overrides, output, plugins, resume=resume, allow_change=allow_change, tell=_tell)
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     print(table(result))
     print(f"run folder: {folder}", file=sys.stderr)
+
+
+def _tell(message: str) -> None:
+    print(message, file=sys.stderr)
 
 
 def table(result: dict[str, Any]) -> str:

@@ -2,45 +2,58 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 from tgframe.engine.budget import spent
 from tgframe.engine.evaluation import Scoreboard, Validation
 from tgframe.engine.grounding import Grounding
 from tgframe.engine.improvement import Improvement
+from tgframe.engine.saving import Saver
 from tgframe.engine.state import EVALUATE
 from tgframe.engine.step import StepFiller
-from tgframe.runtime.checkpoint import write_checkpoint
 from tgframe.runtime.progress import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tgframe.engine.state import Run
 
 
 class Alternation:
-    """Runs one recipe from its first fit to its result."""
+    """Runs one recipe from its first fit to its result.
+
+    It can be left after any step, of grounding or of improvement, and taken up there: what follows a step (validation,
+    the next fit) is decided by what the checkpoint holds, so that the rest goes the way it would have gone.
+    """
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.saver = Saver(run, self.state)
         filler = StepFiller(run)
         ground, evaluate = run.schedule.ground, run.schedule.evaluate
-        self.grounding = Grounding(run, filler, ground) if ground is not None else None
+        self.grounding = Grounding(run, filler, ground, self.saver.after_step) if ground is not None else None
         self.improvement = Improvement(run, filler) if run.parts.objective is not None else None
         self.validation: Validation | None = None
         if self.improvement is not None and evaluate is not None:
             self.validation = Validation(run, evaluate, self.improvement.updater)
         self.scoreboard = Scoreboard(run)
+        self.followed = True
+        """Whether what follows the last improvement step is done."""
+        self.trained = False
+        """Whether training is over."""
 
     def result(self) -> dict[str, Any]:
-        """Run everything; return what ``result.json`` holds. Life-cycle hooks hear of each stage."""
+        """Run everything, or what is left; return what ``result.json`` holds. Life-cycle hooks hear of each stage."""
         run = self.run
         run.hooks.tgframe_run_started(run=run)
-        self.scoreboard.evaluate_policy("before")
-        self._train()
-        ended = spent(run)
-        self._checkpoint()
-        calls = self._calls()
+        if not self.scoreboard.evaluated("before"):
+            self.scoreboard.evaluate_policy("before")
+        if not self.trained:
+            with self.saver.interruptible():
+                self._train()
+            self.trained = True
+            self.saver.save()
+        ended, calls = spent(run), self._calls()
         self.scoreboard.evaluate_policy("after")
         self.scoreboard.evaluate_systems()
         result = {
@@ -54,8 +67,39 @@ class Alternation:
         run.hooks.tgframe_run_finished(run=run, result=result)
         return result
 
+    def state(self) -> dict[str, Any]:
+        """Return everything that changes during a run, by name."""
+        run = self.run
+        state = {key: part.state_dict() for key, part in run.parts.stateful().items()}
+        state |= {key: part.state_dict() for key, part in self._own().items()}
+        state["generators"] = run.machine.generator_states()
+        state["loop"] = {"followed": self.followed, "trained": self.trained, "files": run.files.sizes()}
+        return state
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned; what was written to the run folder since is cut off."""
+        run = self.run
+        for key, part in {**run.parts.stateful(), **self._own()}.items():
+            part.load_state_dict(state[key])
+        run.machine.load_generator_states(state["generators"])
+        self.followed, self.trained = state["loop"]["followed"], state["loop"]["trained"]
+        run.files.cut(state["loop"]["files"])
+
+    def _own(self) -> dict[str, Any]:
+        """What the loop itself remembers, by name."""
+        updater = None if self.improvement is None else self.improvement.updater
+        own = {
+            "grounding": self.grounding,
+            "optimizer": updater,
+            "validation": self.validation,
+            "scoreboard": self.scoreboard,
+            "counters": self.run.counters,
+            "clock": self.run.clock,
+        }
+        return {key: part for key, part in own.items() if part is not None}
+
     def _train(self) -> None:
-        if self.grounding is not None:
+        if self.grounding is not None and (self.run.counters.fits == 0 or self.grounding.fitting is not None):
             self.grounding.fit()
         if self.improvement is not None:
             self._improve(self.improvement)
@@ -64,21 +108,31 @@ class Alternation:
         """Improve step by step; validate, ground again and write checkpoints on the way."""
         run = self.run
         with progress("improving", run.schedule.steps) as advance:
-            while run.counters.step < run.schedule.steps and not spent(run):
+            advance(run.counters.step)
+            if not self.followed:
+                self._follow()
+            while run.counters.step < run.schedule.steps and not self._enough():
                 improvement.step()
                 advance()
-                if self.validation is not None and run.counters.step % self.validation.options.every == 0:
-                    self.validation.validate()
-                    if self.validation.exhausted():
-                        break
-                if self._ground_again():
-                    assert self.grounding is not None
-                    self.grounding.fit()
-                every = run.options.checkpoint_every
-                if every is not None and run.counters.step % every == 0 and run.counters.step < run.schedule.steps:
-                    self._checkpoint()
+                self.followed = False
+                self.saver.after_step()
+                self._follow()
         if self.validation is not None:
             self.validation.restore()
+
+    def _follow(self) -> None:
+        """Do what follows an improvement step."""
+        validation = self.validation
+        if validation is not None and self.run.counters.step % validation.options.every == 0:
+            validation.validate()
+        self.followed = True
+        if self.grounding is not None and self._ground_again() and not self._enough():
+            self.grounding.fit()
+
+    def _enough(self) -> bool:
+        """Whether training ends early: validation no longer improves, or the budget is spent."""
+        exhausted = self.validation is not None and self.validation.exhausted()
+        return exhausted or spent(self.run) is not None
 
     def _ground_again(self) -> bool:
         """Guidance is fitted again every so many steps, inside the window, and never after the last step."""
@@ -86,28 +140,6 @@ class Alternation:
         if ground is None or ground.every is None or step >= self.run.schedule.steps:
             return False
         return step % ground.every == 0 and (ground.until is None or step <= ground.until)
-
-    def _checkpoint(self) -> None:
-        run = self.run
-        with run.clock.phase("checkpoint"):
-            folder = run.files.checkpoint(run.counters.step)
-            write_checkpoint(folder, self._state())
-            run.last_checkpoint = folder
-            for old in run.files.checkpoints()[: -run.options.keep_checkpoints]:
-                shutil.rmtree(old)
-        run.hooks.tgframe_checkpoint_saved(run=run, step=run.counters.step, path=folder)
-
-    def _state(self) -> dict[str, Any]:
-        """Return everything that changes during a run, by name."""
-        run = self.run
-        state = {key: part.state_dict() for key, part in run.parts.stateful().items()}
-        if self.improvement is not None:
-            state["optimizer"] = self.improvement.updater.state_dict()
-        state["generators"] = run.machine.generator_states()
-        state["counters"] = {name: getattr(run.counters, name) for name in run.counters.__slots__ if name[0] != "_"}
-        if self.validation is not None:
-            state["validation"] = self.validation.best.state_dict()
-        return state
 
     def _calls(self) -> int:
         preference = self.run.parts.preference

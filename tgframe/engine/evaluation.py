@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -12,6 +13,7 @@ from tgframe.engine.guard import judged, paid
 from tgframe.engine.optimization import Best, Updater
 from tgframe.engine.worth import Worth
 from tgframe.errors import ComponentError
+from tgframe.runtime.files import plain
 from tgframe.runtime.progress import progress
 
 if TYPE_CHECKING:
@@ -30,6 +32,15 @@ class Validation:
         self.updater = updater
         self.best = Best("max")
         self.kept: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value, and the policy that reached it."""
+        return {"best": self.best.state_dict(), "kept": self.kept}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned."""
+        self.best.load_state_dict(state["best"])
+        self.kept = state["kept"]
 
     @torch.no_grad()
     def validate(self) -> None:
@@ -79,6 +90,18 @@ class Scoreboard:
         self.split = run.schedule.test_split
         self.scores: dict[str, dict[str, float]] = {}
         self.details: dict[str, Any] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has been collected."""
+        return {"scores": self.scores, "details": plain(self.details)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned."""
+        self.scores, self.details = state["scores"], state["details"]
+
+    def evaluated(self, system: str) -> bool:
+        """Return whether ``system`` was evaluated."""
+        return any(system in values for values in self.scores.values()) or system in self.details
 
     def evaluate_policy(self, system: str) -> None:
         """Evaluate the policy and the guidance as they are now under the name ``system``."""

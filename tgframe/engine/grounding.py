@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import torch
 from torch import Tensor
 
@@ -26,10 +27,39 @@ if TYPE_CHECKING:
     from tgframe.interfaces.step import Guidance, Step
 
 
+@attrs.define(eq=False)
+class Fitting:
+    """A fit by gradient that is under way."""
+
+    updater: Updater
+    best: Best
+    done: int = 0
+    """Grounding steps of this fit so far."""
+    kept: dict[str, Any] | None = None
+    """State of the guidance at the best validation."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to go on."""
+        return {
+            "updater": self.updater.state_dict(),
+            "best": self.best.state_dict(),
+            "done": self.done,
+            "kept": self.kept,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned."""
+        self.updater.load_state_dict(state["updater"])
+        self.best.load_state_dict(state["best"])
+        self.done, self.kept = state["done"], state["kept"]
+
+
 class Grounding:
     """Fits the guidance model, again and again, from its own weights but with a fresh optimizer each time."""
 
-    def __init__(self, run: Run, filler: StepFiller, options: Ground) -> None:
+    def __init__(
+        self, run: Run, filler: StepFiller, options: Ground, after_step: Callable[[], None] = lambda: None
+    ) -> None:
         guidance = run.parts.guidance
         assert guidance is not None, "composing checks that grounding has something to fit"
         self.run = run
@@ -37,34 +67,59 @@ class Grounding:
         self.options = options
         self.guidance = guidance
         self.pool = Pool(options.pool)
+        self.fitting: Fitting | None = None
+        """The fit under way."""
+        self._after_step = after_step
 
     def fit(self) -> None:
-        """Run one fit: ``steps`` updates, or fewer when validation says that it has learned what it can."""
+        """Run one fit, or the rest of the one under way: ``steps`` updates, or fewer when validation says enough."""
+        if self.fitting is None and self.guidance.trainable():
+            self.fitting = self._begin()
         with self.run.clock.phase("ground"), progress("grounding", self.options.steps) as advance:
-            parameters = self.guidance.trainable()
-            if parameters:
-                self._descend(Updater(parameters, self.run.optimizers.guidance, self.run.machine, "min"), advance)
+            if self.fitting is not None:
+                advance(self.fitting.done)
+                self._descend(self.fitting, advance)
             logs = self.guidance.fit(self._fresh_steps(advance))
+        self.fitting = None
         self.run.counters.fits += 1
         if logs:
             self.run.record("ground", {"fit": self.run.counters.fits, **logs}, at=self.run.counters.ground_step)
 
-    def _descend(self, updater: Updater, advance: Callable[[], None]) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is remembered between steps."""
+        fitting = None if self.fitting is None else self.fitting.state_dict()
+        return {"pool": self.pool.state_dict(), "fitting": fitting}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned."""
+        self.pool.load_state_dict(state["pool"], self.run.machine.device)
+        self.fitting = None
+        if state["fitting"] is not None:
+            self.fitting = self._begin()
+            self.fitting.load_state_dict(state["fitting"])
+
+    def _begin(self) -> Fitting:
+        updater = Updater(self.guidance.trainable(), self.run.optimizers.guidance, self.run.machine, "min")
+        return Fitting(updater, Best("min"))
+
+    def _descend(self, fitting: Fitting, advance: Callable[[], None]) -> None:
         """Fit by gradient; validate, stop early and reload the best state where the recipe says so."""
-        best, kept, validate = Best("min"), None, self.options.validate
-        for index in range(1, self.options.steps + 1):
-            if spent(self.run):
-                break
-            self._step(updater)
+        patience = None if self.options.validate is None else self.options.validate.patience
+        while fitting.done < self.options.steps and not fitting.best.exhausted(patience) and not spent(self.run):
+            self._step(fitting.updater)
+            fitting.done += 1
             advance()
-            if validate is None or index % validate.every:
-                continue
-            if best.update(self._validate(updater)):
-                kept = copy.deepcopy(self.guidance.state_dict())  # type: ignore[attr-defined]  # a module
-            if best.exhausted(validate.patience):
-                break
-        if kept is not None:
-            self.guidance.load_state_dict(kept)  # type: ignore[attr-defined]
+            self._validate_if_due(fitting)
+            self._after_step()
+        if fitting.kept is not None:
+            self.guidance.load_state_dict(fitting.kept)  # type: ignore[attr-defined]  # a module
+
+    def _validate_if_due(self, fitting: Fitting) -> None:
+        validate = self.options.validate
+        if validate is None or fitting.done % validate.every:
+            return
+        if fitting.best.update(self._validate(fitting.updater)):
+            fitting.kept = copy.deepcopy(self.guidance.state_dict())  # type: ignore[attr-defined]  # a module
 
     def _fresh_steps(self, advance: Callable[[], None]) -> Iterator[Step]:
         """Sample and judge one batch for each step that ``GuidanceModel.fit`` takes."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 import torch
@@ -46,6 +47,21 @@ class Pool:
     def __init__(self, size: int) -> None:
         self.size = size
         self._groups: dict[str, Group] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is remembered."""
+        return {"groups": {prompt: attrs.asdict(group, recurse=False) for prompt, group in self._groups.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Take over what :meth:`state_dict` returned; tensors go to ``device``."""
+
+        def placed(value: Any) -> Any:
+            return value.to(device) if isinstance(value, Tensor) else value
+
+        groups = state["groups"].items()
+        self._groups = {
+            prompt: Group(**{key: placed(value) for key, value in group.items()}) for prompt, group in groups
+        }
 
     def merged(self, fresh: Judged) -> Judged:
         """Return ``fresh`` with up to ``size`` remembered completions of each prompt behind it, and remember it.

@@ -70,6 +70,20 @@ class Counters:
     sampled_tokens: int = 0
     """Tokens of completions that samplers returned."""
 
+    @property
+    def updates(self) -> int:
+        """Steps of both kinds."""
+        return self.step + self.ground_step
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all counts."""
+        return attrs.asdict(self)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
 
 EVALUATE = "evaluate"
 """How the phases of the evaluation begin."""
@@ -100,6 +114,19 @@ class Clock:
                 self._trained += spent
             self._inner[-1] += spent
             self.seconds[name] = self.seconds.get(name, 0.0) + spent - inner
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the seconds so far, those of running phases included."""
+        now, seconds = time.perf_counter(), dict(self.seconds)
+        starts = [start for _, start in self._running] + [now]
+        for place, (name, start) in enumerate(self._running):
+            own = starts[place + 1] - start - self._inner[place + 1]
+            seconds[name] = seconds.get(name, 0.0) + own
+        return {"seconds": seconds, "training": self.training()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        self.seconds, self._trained = dict(state["seconds"]), state["training"]
 
     def training(self) -> float:
         """Return the seconds spent in phases that are not of the evaluation, the running one included."""

@@ -164,10 +164,14 @@ class Schedule:
 
 @attrs.frozen
 class Reference:
-    """The reference model that log-ratios and KL terms compare with."""
+    """The reference model that log-ratios and KL terms compare with: in evaluation mode, never with gradient."""
 
-    type: Literal["initial", "model"] = attrs.field(default="initial", validator=in_(("initial", "model")))
-    """``initial``: the policy as it starts; ``model``: another model."""
+    type: Literal["initial", "adapters-off", "model"] = attrs.field(
+        default="initial", validator=in_(("initial", "adapters-off", "model"))
+    )
+    """``initial``: a copy of the policy as it starts (of a policy with ``lora``, a copy of the adapters alone);
+    ``adapters-off``: the policy's own network with its adapters switched off, which needs ``policy.lora`` and says the
+    same as ``initial`` without any copy; ``model``: another model of the policy's vocabulary."""
     model: ModelName | None = None
     """Name of that other model; only with ``type: model``."""
 
@@ -183,7 +187,7 @@ class RuntimeOptions:
     precision: Literal["auto", "fp32", "bf16"] = attrs.field(default="auto", validator=in_(("auto", "fp32", "bf16")))
     """Of forward passes; ``auto`` is bf16 where a GPU has it, else fp32. Weights stay fp32."""
     checkpoint_every: int | None = attrs.field(default=None, validator=optional(ge(1)))
-    """Improvement steps between checkpoints; null writes only the one at the end."""
+    """Steps, of improvement and grounding together, between checkpoints; null writes only the one at the end."""
     keep_checkpoints: int = attrs.field(default=2, validator=ge(1))
     """Newest checkpoints that are kept."""
     tensorboard: bool = True

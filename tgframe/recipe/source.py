@@ -40,6 +40,14 @@ def read_file(path: Path, shown: str, mistakes: list[Mistake]) -> Node:
     return node
 
 
+def read_plain(path: Path) -> Any:
+    """Return what a resolved recipe file holds, as plain data. Raises RecipeError when it is not YAML."""
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise RecipeError(f"{path}: cannot be read: {' '.join(str(error).split())}.") from None
+
+
 def parse(text: str, start: Position, folder: Path, mistakes: list[Mistake]) -> Node:
     """Parse YAML 1.2 text. Where ``start`` has no line (an override), everything in it stands at ``start``.
 

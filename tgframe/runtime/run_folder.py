@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import socket
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from tgframe.errors import RunFolderError
-from tgframe.runtime.files import JsonLines, write_json, write_text, writing
+from tgframe.runtime.files import JsonLines, sync, write_json, write_text, writing
 
 LOCK = "run.lock"
 RESULT = "result.json"
 RECIPE = "recipe.yaml"
+STREAMS = ("metrics.jsonl", "samples.jsonl", "eval.jsonl")
+"""Files that grow while a run goes on."""
 
 
 class RunFolder:
@@ -34,7 +37,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, resume: bool = False) -> RunFolder:
-        """Take the folder ``path``, which must be new or empty; with ``resume``, one that holds an unfinished run.
+        """Take the folder ``path``, which must be new or empty; with ``resume``, it may hold an unfinished run.
 
         Raises :class:`~tgframe.errors.RunFolderError` when it is in use, finished, or holds something else.
         """
@@ -73,6 +76,24 @@ class RunFolder:
             self._streams[name] = JsonLines(self.path / name)
         return self._streams[name]
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many bytes each of the growing files has."""
+        return {name: (self.path / name).stat().st_size if (self.path / name).exists() else 0 for name in STREAMS}
+
+    def sync(self) -> None:
+        """Wait until the growing files are on the disk."""
+        for name in STREAMS:
+            if (self.path / name).exists():
+                sync(self.path / name)
+
+    def cut(self, sizes: Mapping[str, int]) -> None:
+        """Cut the growing files back to what :meth:`sizes` returned: rows that were written later are gone."""
+        for name, size in sizes.items():
+            path = self.path / name
+            if path.exists():
+                with writing(path):
+                    os.truncate(path, size)
+
     def write_text(self, name: str, text: str) -> None:
         """Write the file ``name`` in one rename."""
         write_text(self.path / name, text)
@@ -82,7 +103,7 @@ class RunFolder:
         write_json(self.path / name, data)
 
     def checkpoint(self, step: int) -> Path:
-        """Return the folder of the checkpoint after improvement step ``step``."""
+        """Return the folder of the checkpoint after ``step`` steps, of improvement and grounding together."""
         return self.path / "checkpoints" / f"step-{step}"
 
     def checkpoints(self) -> list[Path]:
@@ -107,6 +128,13 @@ class RunFolder:
         self.close()
 
 
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of ``metrics.jsonl`` in the run folder ``path``; none where there is no such file."""
+    if (path / "metrics.jsonl").exists():
+        with open(path / "metrics.jsonl", encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
+
+
 def checkpoints(path: Path) -> list[Path]:
     """Return the folders of whole checkpoints of the run folder ``path``, oldest first."""
     found = (folder for folder in (path / "checkpoints").glob("step-*") if folder.name[5:].isdigit())
@@ -123,9 +151,9 @@ def _refuse(path: Path, resume: bool) -> None:
     if names and RECIPE not in names:
         raise RunFolderError(f"{str(path)!r} is neither empty nor a run folder; it holds {min(names)!r}. {_CHOOSE}")
     if names and not resume:
-        raise RunFolderError(f"{str(path)!r} holds an unfinished run. Resume it, delete it, or choose another folder.")
-    if resume and not names:
-        raise RunFolderError(f"{str(path)!r} holds no run that could be resumed. Name the folder of an unfinished run.")
+        raise RunFolderError(
+            f"{str(path)!r} holds an unfinished run. Go on with --resume, delete it, or {_CHOOSE.lower()}"
+        )
 
 
 def _lock(path: Path) -> None:

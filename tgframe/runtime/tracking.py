@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tgframe import hookimpl
 from tgframe.runtime.files import writing
+from tgframe.runtime.run_folder import read_metrics
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -31,11 +33,18 @@ class TensorBoard:
         self.close()
         self._folder = run.folder / "tensorboard"
         with writing(self._folder):
+            shutil.rmtree(self._folder, ignore_errors=True)  # a resumed run: its curves are drawn anew from its rows
             self._writer = SummaryWriter(str(self._folder), flush_secs=10)
+        for row in read_metrics(run.folder):
+            phase = row.pop("phase")
+            self._add(row.get("ground_step", row["step"]) if phase == "ground" else row["step"], phase, row)
 
     @hookimpl
     def tgframe_step_finished(self, step: int, phase: str, metrics: Mapping[str, Any]) -> None:
         """Add the numbers among ``metrics``; text and missing values have no curve."""
+        self._add(step, phase, metrics)
+
+    def _add(self, step: int, phase: str, metrics: Mapping[str, Any]) -> None:
         if self._writer is None:
             return
         numbers = (item for item in metrics.items() if type(item[1]) in (int, float) and item[0] != "step")
