@@ -29,7 +29,7 @@ def modules_after(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", ['"--help"', '"plugins"', '"plugins", "--json"', '"check", "--help"', '"--version"']
+    "arguments", ['"--help"', '"plugins"', '"plugins", "--json"', '"check", "--help"', '"new", "--help"', '"--version"']
 )
 def test_commands_that_look_only_at_names_import_nothing_heavy(arguments):
     assert not HEAVY & modules_after(CALL.format(arguments=arguments))

@@ -51,6 +51,8 @@ class PreferenceSourceContract(SpecificationContract):
         assert tuple(found.values.shape) == shape, f"judgments must be [B,K] = {list(shape)}"
         assert torch.isfinite(found.values[found.valid]).all()
         assert found.valid.all(), "rollouts() must be judged throughout; what cannot be judged belongs in missing()"
+        apart = found.values.amax(-1) > found.values.amin(-1)
+        assert apart.any(), "rollouts() must hold a prompt whose completions are not all worth the same"
 
     def test_judges_the_same_twice(self) -> None:
         self.require(self.test_judges_every_completion)

@@ -1,0 +1,1 @@
+"""What ``tgframe new`` writes: a small, complete plugin, rendered from the texts under ``templates``."""
