@@ -27,14 +27,6 @@ from tgframe.testing.contracts.installed import undocumented
 ROOT = Path(__file__).parents[1]
 PLACES = ("*.md", "plugins/*.md", "plugins/*/*.md", "tgframe/**/*.md")
 PAGES = sorted(path for place in PLACES for path in ROOT.glob(place))
-    path
-    for path in [
-        *ROOT.glob("*.md"),
-        *ROOT.glob("plugins/*.md"),
-        *ROOT.glob("plugins/*/*.md"),
-        *ROOT.glob("tgframe/**/*.md"),
-    ]
-)
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CLASSES = [name for name in tgframe.__all__ if inspect.isclass(getattr(tgframe, name))]
 
