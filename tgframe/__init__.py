@@ -47,7 +47,10 @@ if TYPE_CHECKING:  # the same table for type checkers, which do not run __getatt
     from tgframe.interfaces.step import Step as Step
     from tgframe.interfaces.task import Evaluation as Evaluation
     from tgframe.interfaces.task import Task as Task
+    from tgframe.policies.lora import Lora as Lora
     from tgframe.registry.hookspecs import hookimpl as hookimpl
+    from tgframe.runtime.pretrained import load_model as load_model
+    from tgframe.runtime.pretrained import load_tokenizer as load_tokenizer
 
 __version__ = "0.1.0"
 
@@ -75,6 +78,10 @@ _NAMES: dict[str, str] = {
     "ModelName": "tgframe.interfaces.models",
     "Context": "tgframe.interfaces.context",
     "Runtime": "tgframe.interfaces.context",
+    # models
+    "Lora": "tgframe.policies.lora",
+    "load_model": "tgframe.runtime.pretrained",
+    "load_tokenizer": "tgframe.runtime.pretrained",
     # containers
     "Prompts": "tgframe.interfaces.batch",
     "Rollouts": "tgframe.interfaces.batch",

@@ -48,7 +48,7 @@ def run(
     *,
     resume: bool = False,
     allow_change: bool = False,
-    tell: Callable[[str], None] = lambda message: None,
+    tell: Callable[[str], None] | None = None,
 ) -> Path:
     """Run a recipe to its end and return the run folder.
 
@@ -58,6 +58,7 @@ def run(
     ``tell`` hears what a person should know. Raises :class:`~tgframe.errors.TgframeError` for everything that a person
     can mend; a folder without ``result.json`` is not a finished run.
     """
+    tell = tell if tell is not None else _unheard
     plugins = plugins if plugins is not None else load_plugins()
     loaded = load_recipe(recipe, overrides, plugins)
     folder = Path(output) if output is not None else _own_folder(loaded, resume)
@@ -92,6 +93,10 @@ def run(
         _save_models(parts, folder)
         files.write_json("result.json", result)
     return folder
+
+
+def _unheard(message: str) -> None:
+    pass
 
 
 def build(loaded: LoadedRecipe, plugins: Plugins, machine: Machine) -> tuple[Context, Parts]:

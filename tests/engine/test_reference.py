@@ -18,6 +18,7 @@ from tgframe.interfaces.policy import Decoding, Limits, Policy
 from tgframe.interfaces.step import Step
 from tgframe.policies.causal import Causal
 from tgframe.policies.lora import Lora
+from tgframe.runtime.checkpoint import read_checkpoint, write_checkpoint
 from tgframe.testing import FakeTask, PlainDraw, TabularPolicy, make_context
 
 TEXTS = (("yes", "no, not at all"), ("a b c", "d"), ("it depends", "why"))
@@ -92,7 +93,7 @@ def test_without_gradient_and_in_evaluation_mode(adapted: Any) -> None:
     assert not found.requires_grad
     assert not reference(torch.tensor([[1]]), torch.tensor([[True]])).requires_grad
     assert policy.training, "the mode is put back"  # type: ignore[attr-defined]
-    assert [*reference.parameters(), *reference.trainable(), *reference.state_dict()] == []
+    assert [*reference.parameters(), *reference.trainable()] == []
 
 
 class Counted(TabularPolicy):
@@ -258,3 +259,17 @@ def test_other_vocabularies_are_refused() -> None:
     check_vocabulary(one, TabularPolicy("abc"), "same")
     with pytest.raises(ModelError, match=r"`reference\.model` must .* differs in 1 of its 4 tokens \('<\|end\|>' is 3"):
         check_vocabulary(one, other, "smaller")
+
+
+def test_what_is_remembered_goes_through_a_checkpoint(counted: Counted, tmp_path: Path) -> None:
+    reference, rollouts = ReferencePolicy(counted), given(TabularPolicy())
+    expected = reference.score(rollouts).logprobs
+    write_checkpoint(tmp_path / "c", {"reference": reference.state_dict()})
+    again = ReferencePolicy(counted)
+    again.load_state_dict(read_checkpoint(tmp_path / "c")["reference"])
+    counted.calls.clear()
+    assert torch.equal(again.score(rollouts).logprobs, expected)
+    assert counted.calls == []
+    empty = ReferencePolicy(counted)
+    empty.load_state_dict(ReferencePolicy(counted).state_dict())
+    assert empty._memory.used == 0

@@ -109,12 +109,12 @@ def noisy_values(found: Guidance, _: Step) -> Guidance:
 
 
 def shuffled_step(step: Step) -> Step:
-    """Give every completion the judgment and the values of its neighbour."""
+    """Give every completion the judgment of its neighbour, or its values where it has no judgment."""
     moved: dict[str, Any] = {}
     if "preferences" in step.filled:
         judged = step.preferences
         moved["preferences"] = shuffled_judgments(judged, step.rollouts)
-    if "guidance" in step.filled:
+    elif "guidance" in step.filled:
         moved["guidance"] = Guidance(step.guidance.values.roll(1, 1), step.guidance.mask.roll(1, 1))
     return step.with_fields(**moved)
 

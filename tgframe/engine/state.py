@@ -24,6 +24,20 @@ if TYPE_CHECKING:
     from tgframe.runtime.run_folder import RunFolder
 
 
+STATEFUL = (
+    "task",
+    "policy",
+    "objective",
+    "sampler",
+    "ground_sampler",
+    "preference",
+    "guidance",
+    "aggregator",
+    "reference",
+)
+"""Parts that may have state: all that a recipe names."""
+
+
 @attrs.frozen(eq=False)
 class Parts:
     """The parts of one run, built and ready. Those that the recipe leaves out are None."""
@@ -50,7 +64,7 @@ class Parts:
     def stateful(self) -> dict[str, Any]:
         """Return the parts that have state to save, by recipe key; a part shared by two keys once."""
         found: dict[str, Any] = {}
-        for key in ("task", "policy", "objective", "sampler", "ground_sampler", "preference", "guidance", "aggregator"):
+        for key in STATEFUL:
             part = getattr(self, key)
             if hasattr(part, "state_dict") and not any(part is other for other in found.values()):
                 found[key] = part

@@ -1,1 +1,1 @@
-"""Policies over decoder-only models: plain causal ones, and a frozen one with a trained adaptor."""
+"""Policies over decoder-only models: causal ones, whole or with adapters, and frozen ones with a trained adaptor."""

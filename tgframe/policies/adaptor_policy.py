@@ -14,7 +14,7 @@ from tgframe.errors import CheckpointError, ModelError
 from tgframe.interfaces.context import Runtime
 from tgframe.policies.decoder import DecoderPolicy
 from tgframe.policies.head import logits_of
-from tgframe.policies.storage import save_language_model, weights_sha256
+from tgframe.policies.storage import save_language_model, sha256_of
 from tgframe.runtime.files import writing
 from tgframe.runtime.pretrained import load_causal
 
@@ -103,7 +103,7 @@ class _Frozen:
     def digest(self) -> Tensor:
         """Return the sha256 of the weights as int64 ``[4]``; computed once."""
         if self._digest is None:
-            self._digest = torch.frombuffer(bytearray(weights_sha256(self.model)), dtype=torch.int64)
+            self._digest = torch.frombuffer(bytearray(sha256_of(self.model.state_dict())), dtype=torch.int64)
         return self._digest
 
 

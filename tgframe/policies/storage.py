@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tgframe.runtime.files import writing
 from tgframe.runtime.progress import library_bars_off
@@ -20,13 +22,19 @@ def save_language_model(folder: Path, model: Any, tokenizer: Any) -> None:
     with writing(folder), library_bars_off():
         folder.mkdir(parents=True, exist_ok=True)
         model.save_pretrained(folder)
+    save_tokenizer(folder, tokenizer)
+
+
+def save_tokenizer(folder: Path, tokenizer: Any) -> None:
+    """Write a tokenizer. Raises :class:`~tgframe.errors.RunFolderError` when the disk is full."""
+    with writing(folder):
         tokenizer.save_pretrained(folder)
 
 
-def weights_sha256(model: Any) -> bytes:
-    """Return a sha256 over all weights of a model: their names, types, shapes and bytes."""
+def sha256_of(weights: Mapping[str, Tensor]) -> bytes:
+    """Return a sha256 over weights: their names, types, shapes and bytes."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(weights.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.digest()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import find_adapter_config_file
 
 from tgframe.errors import ModelError
 from tgframe.runtime.progress import library_bars_off
@@ -17,22 +19,31 @@ _CANNOT_LOAD = (OSError, ValueError, KeyError, ImportError, RuntimeError, Safete
 
 
 def load_model(
-    auto_class: Any, name: str, dtype: torch.dtype = torch.float32, new_heads: bool = False, **options: Any
+    auto_class: Any,
+    name: str,
+    dtype: torch.dtype = torch.float32,
+    new_heads: bool = False,
+    may_lack: Collection[str] = (),
+    **options: Any,
 ) -> Any:
     """Return ``auto_class.from_pretrained(name)`` on the CPU, in evaluation mode, with weights in ``dtype``.
 
-    ``name`` is a folder or hub name, as :class:`~tgframe.runtime.locate.Locator` returns it. Reads safetensors only and
-    never runs code that comes with a model. Weights that the files lack are an error unless ``new_heads`` says that
-    they may be initialised. Raises :class:`~tgframe.errors.ModelError` with the remedy.
+    ``auto_class`` is a class of ``transformers`` such as ``AutoModelForCausalLM``; ``name`` is a folder or hub name, as
+    ``context.locate`` returns it; ``options`` are passed on. Reads safetensors only and never runs code that comes with
+    a model. Weights that the files lack are an error, because they would be random, unless a text of ``may_lack`` is in
+    their name or ``new_heads`` says that any may be initialised. A folder of adapters is an error, too.
+
+    Raises :class:`~tgframe.ModelError` with the remedy: no such model, another architecture, missing weights.
     """
     _refuse_missing_folder("Model", name)
     options |= {"dtype": dtype, "use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
     try:
+        _refuse_adapters(name)
         with library_bars_off():
             model, info = auto_class.from_pretrained(name, **options)
     except _CANNOT_LOAD as error:
         raise _error("Model", name, error) from error
-    missing = sorted(info["missing_keys"])
+    missing = sorted(key for key in info["missing_keys"] if not any(part in key for part in may_lack))
     if missing and not new_heads:
         raise ModelError(
             f"Model {name!r} lacks {len(missing)} of the weights of {type(model).__name__}, such as {missing[0]!r}. "
@@ -42,7 +53,10 @@ def load_model(
 
 
 def load_tokenizer(name: str) -> Any:
-    """Return the tokenizer of a folder or hub name. Raises :class:`~tgframe.errors.ModelError` with the remedy."""
+    """Return the ``transformers`` tokenizer of a folder or hub name, as ``context.locate`` returns it.
+
+    Never runs code that comes with it. Raises :class:`~tgframe.ModelError` with the remedy when it cannot be had.
+    """
     _refuse_missing_folder("Tokenizer", name)
     try:
         return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
@@ -59,6 +73,15 @@ def _refuse_missing_folder(what: str, name: str) -> None:
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
     if looks_like_path and not Path(name).is_dir():
         raise ModelError(f"{what} {name!r} looks like a path, but there is no such folder. Check the path.")
+
+
+def _refuse_adapters(name: str) -> None:
+    """Where ``peft`` is installed, transformers would put them on a base model of their choice, and read pickles."""
+    if find_adapter_config_file(name) is not None:
+        raise ModelError(
+            f"Model {name!r} holds adapters, not a whole model. Name their base model, or merge both with "
+            "`merge_and_unload` of peft and save the result."
+        )
 
 
 def _error(what: str, name: str, error: Exception) -> ModelError:

@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import torch
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 
-from tgframe import Context, ModelError
+from tgframe import Context, ModelError, load_model, load_tokenizer
+
+if TYPE_CHECKING:
+    from tgframe_tlg.guidance.learned import Learned
 
 
-def load_backbone(model: str, context: Context, generator: torch.Generator) -> PreTrainedModel:
-    """Return the model called ``model``, in float32, with the policy's vocabulary.
+def load_backbone(options: Learned, context: Context, generator: torch.Generator) -> PreTrainedModel:
+    """Return the model that ``options`` name, in float32, with the policy's vocabulary.
 
-    Raises :class:`~tgframe.ModelError` when it cannot be read, reads both ways, or splits text unlike the policy.
+    Raises :class:`~tgframe.ModelError` when it cannot be read, reads both ways, splits text unlike the policy, or must
+    grow though ``lora`` keeps its embeddings frozen.
     """
+    model = options.model
     folder = context.locate(model)
-    try:
+    with _told(model):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        if config.is_encoder_decoder:
-            raise ModelError(f"`guidance.model` must be a decoder, but {model!r} is an encoder-decoder model instead.")
-        check_vocabulary(tokenizer.get_vocab(), context.tokenizer.get_vocab(), model)
-        backbone: PreTrainedModel = AutoModel.from_pretrained(
-            folder, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        tokenizer = load_tokenizer(folder)
+    if config.is_encoder_decoder:
+        raise ModelError(f"`guidance.model` must be a decoder, but {model!r} is an encoder-decoder model instead.")
+    check_vocabulary(tokenizer.get_vocab(), context.tokenizer.get_vocab(), model)
+    with _told(model):
+        backbone: PreTrainedModel = load_model(AutoModel, folder, may_lack=("pooler",), config=config)
+    if options.lora is not None and len(tokenizer) < len(context.tokenizer):
+        raise ModelError(
+            f"`guidance.lora` keeps embeddings frozen, but the policy has {len(context.tokenizer) - len(tokenizer)} "
+            f"tokens that {model!r} lacks. Leave out `guidance.lora`, or choose a model that has these tokens."
         )
-    except (OSError, ValueError) as error:
-        raise ModelError(f"`guidance.model` {model!r} cannot be loaded with its tokenizer: {error}") from error
     grow(backbone, len(context.tokenizer), generator)
-    backbone.eval()
     check_causal(backbone, model)
     return backbone
+
+
+@contextlib.contextmanager
+def _told(model: str) -> Iterator[None]:
+    """Say of an error in reading files which option named them."""
+    try:
+        yield
+    except (ModelError, OSError, ValueError) as error:
+        raise ModelError(f"`guidance.model` {model!r} cannot be loaded with its tokenizer: {error}") from error
 
 
 def check_vocabulary(own: dict[str, int], policys: dict[str, int], model: str) -> None:

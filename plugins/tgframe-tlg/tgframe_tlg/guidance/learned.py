@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 from attrs.validators import ge, gt, in_, min_len
 
-from tgframe import Context, GuidanceModel, ModelName, Specification
+from tgframe import Context, GuidanceModel, Lora, ModelName, Specification
 from tgframe_tlg.guidance.bounds import Bound
 
 
@@ -32,8 +34,15 @@ class Learned(Specification[GuidanceModel]):
     """Whether the backbone reads the prompt before the completion."""
     freeze_backbone: bool = False
     """Fit the head only."""
+    lora: Lora | None = None
+    """Low-rank adapters on the backbone, fitted with the head while the backbone itself stays frozen; null fits the
+    backbone itself. Needs ``peft``."""
     chunk: int = attrs.field(default=256, validator=ge(1))
     """Sequences in one forward pass outside the fit: bounds memory, changes no value."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.freeze_backbone and self.lora is not None:
+            raise ValueError("`freeze_backbone` must be false with `lora`, which keeps the backbone frozen by itself.")
 
     def needs(self) -> frozenset[str]:
         return frozenset({"grounding"})  # never fitted, it would guide at random, and nobody would notice
@@ -44,9 +53,11 @@ class Learned(Specification[GuidanceModel]):
         from tgframe_tlg.guidance.model import LearnedGuidance
 
         generator = context.generator("guidance")
-        backbone = load_backbone(self.model, context, generator)
+        backbone: Any = load_backbone(self, context, generator)
         head = value_head(backbone.config.hidden_size, self.hidden, self.gain, self.bias, generator)
         check_alive(backbone, head, self)
+        if self.lora is not None:
+            backbone = self.lora.apply(backbone, generator, self.model)
         policy = context.policy
         guidance = LearnedGuidance(self, backbone, head, policy.tokenizer, lambda: policy.decoding.prefix)
         return guidance.to(context.runtime.device)

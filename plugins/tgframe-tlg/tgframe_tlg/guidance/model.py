@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class LearnedGuidance(nn.Module, GuidanceModel):
-    """A backbone and a head.
+    """A backbone and a head. With ``lora``, ``backbone`` is the ``peft`` model around it, whose state is the adapters'.
 
     Dropout is on in training mode only: in the engine's fit, nowhere else. A gradient flows wherever torch records one.
 
@@ -31,7 +31,7 @@ class LearnedGuidance(nn.Module, GuidanceModel):
     def __init__(
         self,
         options: Learned,
-        backbone: PreTrainedModel,
+        backbone: Any,
         head: nn.Module,
         tokenizer: Any,
         prefix: Callable[[], tuple[int, ...]],
@@ -43,10 +43,16 @@ class LearnedGuidance(nn.Module, GuidanceModel):
         self.tokenizer = tokenizer
         self.prefix = prefix
         self.start = start_token(tokenizer)
-        self.takes_positions = "position_ids" in inspect.signature(backbone.forward).parameters
+        self.takes_positions = "position_ids" in inspect.signature(self.network.forward).parameters
         if options.freeze_backbone:
             self.backbone.requires_grad_(False)
         self.eval()
+
+    @property
+    def network(self) -> PreTrainedModel:
+        """The ``transformers`` model inside, adapters included."""
+        network: PreTrainedModel = self.backbone if self.options.lora is None else self.backbone.get_base_model()
+        return network
 
     def values(self, step: Step) -> Guidance:
         """Value every real token of ``step.rollouts``: float32 ``[B,K,T]``.
@@ -84,12 +90,12 @@ class LearnedGuidance(nn.Module, GuidanceModel):
         inputs: dict[str, Tensor] = {"input_ids": sequences.tokens}
         if sequences.mask is not None:
             inputs["attention_mask"] = sequences.mask
-        elif self.backbone.config.pad_token_id is not None:  # else transformers asks for a mask, in a warning
+        elif self.network.config.pad_token_id is not None:  # else transformers asks for a mask, in a warning
             inputs["attention_mask"] = torch.ones_like(sequences.tokens, dtype=torch.bool)
         if sequences.positions is not None and self.takes_positions:
             inputs["position_ids"] = sequences.positions
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.options.freeze_backbone):
-            hidden = self.backbone(**inputs, use_cache=False).last_hidden_state
+            hidden = self.network(**inputs, use_cache=False).last_hidden_state
         hidden = hidden[:, sequences.tokens.shape[1] - length :]
         # Half precision cannot tell values apart that a ranking must tell apart.
         with torch.autocast(hidden.device.type, enabled=False):
@@ -97,7 +103,7 @@ class LearnedGuidance(nn.Module, GuidanceModel):
         return raw
 
     def _check_length(self, length: int) -> None:
-        most = getattr(self.backbone.config, "max_position_embeddings", None)
+        most = getattr(self.network.config, "max_position_embeddings", None)
         if most is not None and length > most:
             raise ModelError(
                 f"Prompt and completion must fit into the {most} positions of `guidance.model` "
