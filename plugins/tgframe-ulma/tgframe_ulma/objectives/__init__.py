@@ -1,0 +1,1 @@
+"""Objectives on given completions: pairs, points, demonstrations."""

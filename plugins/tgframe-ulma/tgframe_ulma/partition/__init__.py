@@ -1,0 +1,1 @@
+"""Stand-ins for the partition term ``beta log Z(x)``, which pairs cancel and points do not."""
