@@ -99,7 +99,8 @@ class Grounding:
             self.fitting.load_state_dict(state["fitting"])
 
     def _begin(self) -> Fitting:
-        updater = Updater(self.guidance.trainable(), self.run.optimizers.guidance, self.run.machine, "min")
+        total = self.options.steps * self.options.updates
+        updater = Updater(self.guidance.trainable(), self.run.optimizers.guidance, self.run.machine, "min", total)
         return Fitting(updater, Best("min"))
 
     def _descend(self, fitting: Fitting, advance: Callable[[], None]) -> None:

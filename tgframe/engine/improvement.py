@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from tgframe.engine.guard import require_finite
 from tgframe.engine.optimization import Updater
@@ -29,7 +31,8 @@ class Improvement:
         self.objective = parts.objective
         joint = parts.guidance.joint() if parts.guidance is not None else []
         parameters = [*parts.policy.trainable(), *self.objective.trainable(), *joint]
-        self.updater = Updater(parameters, run.optimizers.policy, run.machine, "max")
+        self.updater = Updater(parameters, run.optimizers.policy, run.machine, "max", run.schedule.steps)
+        self.divided = run.schedule.improve.accumulate > 1
         self.samples = bool(parts.needs["objective"] & ABOUT_COMPLETIONS)
 
     def step(self) -> None:
@@ -41,13 +44,10 @@ class Improvement:
                 parts.policy, "train", run.schedule.improve.prompts, run.machine.generator("improve/data")
             )
             rollouts = self._sample(prompts) if self.samples else None
-            step = self.filler.improvement(prompts, rollouts)
-            metrics = self._update(step)
+            metrics = self._update(prompts, rollouts)
             parts.policy.version += 1
             if parts.sampler is not None:
                 parts.sampler.sync(parts.policy, {name: value for name, value in metrics.items() if value is not None})
-            if rollouts is not None and (run.counters.step - 1) % run.options.samples_every == 0:
-                write_samples(run, "improve", step)
         run.record("improve", metrics)
 
     def _sample(self, prompts: Prompts) -> Rollouts:
@@ -59,7 +59,43 @@ class Improvement:
         run.counters.sampled_tokens += int(rollouts.mask.sum())
         return rollouts
 
-    def _update(self, step: Step) -> dict[str, Any]:
+    def _update(self, prompts: Prompts, rollouts: Rollouts | None) -> dict[str, Any]:
+        """Go down the losses of all parts of the step, put together by what each is a mean over."""
+        who, means, total = self.run.parts.label("objective"), Means(), 0.0
+        for place, step in enumerate(self._parts(prompts, rollouts)):
+            loss, logs = self._loss(step)
+            weight = (
+                self.objective.denominator(step.read_by(self.run.parts.label("objective"))) if self.divided else 1.0
+            )
+            self.updater.add(loss, weight)
+            means.add({"loss": loss.detach(), **logs}, weight)
+            total += weight
+            if (
+                place == 0
+                and rollouts is not None
+                and (self.run.counters.step - 1) % self.run.options.samples_every == 0
+            ):
+                write_samples(self.run, "improve", step)
+        norm = self.updater.step(total or 1.0)
+        require_finite(torch.as_tensor(norm), "gradient norm", who, self.run)
+        return {**means.values(), "grad_norm": norm, "lr": self.updater.lr}
+
+    def _parts(self, prompts: Prompts, rollouts: Rollouts | None) -> Iterator[Step]:
+        """Yield the filled step, or its parts one after the other, so that only one takes memory."""
+        if not self.divided:
+            yield self.filler.improvement(prompts, rollouts)
+            return
+        judgments = None if rollouts is None else self.filler.judgments(rollouts)
+        size = len(prompts) // self.run.schedule.improve.accumulate
+        for first in range(0, len(prompts), size):
+            rows = range(first, first + size)
+            yield self.filler.improvement(
+                prompts.rows(rows),
+                None if rollouts is None else rollouts.rows(rows),
+                None if judgments is None else judgments.rows(rows),
+            )
+
+    def _loss(self, step: Step) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         run, parts = self.run, self.run.parts
         who = parts.label("objective")
         with run.machine.autocast():
@@ -68,7 +104,22 @@ class Improvement:
         if extra is not None:
             loss = loss + extra
         require_finite(loss.detach(), "loss", who, run)
-        norm = self.updater.update(loss)
-        require_finite(torch.as_tensor(norm), "gradient norm", who, run)
-        numbers = {name: float(value) for name, value in logs.items()}
-        return {"loss": float(loss.detach()), **numbers, "grad_norm": norm, "lr": self.updater.lr}
+        return loss, logs
+
+
+class Means:
+    """Weighted means of logs, by name; one that a part leaves out counts where it is there."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._weights: dict[str, float] = {}
+
+    def add(self, logs: Mapping[str, Tensor | float], weight: float) -> None:
+        """Count the logs of a part of a step."""
+        for name, value in logs.items():
+            self._sums[name] = self._sums.get(name, 0.0) + weight * float(value)
+            self._weights[name] = self._weights.get(name, 0.0) + weight
+
+    def values(self) -> dict[str, float]:
+        """Return the means."""
+        return {name: total / (self._weights[name] or 1.0) for name, total in self._sums.items()}

@@ -18,6 +18,14 @@ Mode = Literal["min", "max"]
 TYPES = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
+def rate(done: int, total: int, warmup: int, decay: str) -> float:
+    """Return the share of the learning rate at the update after ``done`` of ``total``."""
+    if done < warmup:
+        return (done + 1) / warmup
+    left = max(0.0, (total - done) / max(1, total - warmup))
+    return {"none": 1.0, "linear": left, "cosine": 0.5 - 0.5 * math.cos(math.pi * left)}[decay]
+
+
 class Best:
     """Remembers the best value, and how many values have come since it. NaN is never better."""
 
@@ -52,10 +60,16 @@ class Updater:
         options: Optimizer,
         machine: Machine,
         mode: Mode,
+        total: int = 1,
     ) -> None:
         self.parameters = list(parameters)
         self.options = options
         self.machine = machine
+        self.total = total
+        """Updates that the schedule asks for."""
+        self.done = 0
+        """Updates so far."""
+        self._added = False
         self.optimizer = TYPES[options.type](
             self.parameters,
             lr=options.lr,
@@ -77,10 +91,29 @@ class Updater:
 
     def update(self, loss: Tensor) -> float:
         """Take one step down ``loss``; return the gradient norm before clipping."""
-        self.optimizer.zero_grad(set_to_none=True)
-        self.machine.backward(loss)
+        self.add(loss)
+        return self.step()
+
+    def add(self, loss: Tensor, weight: float = 1.0) -> None:
+        """Add the gradient of ``weight`` times ``loss`` to what the next step goes down."""
+        if not self._added:  # whatever others left in these parameters is none of it
+            self.optimizer.zero_grad(set_to_none=True)
+            self._added = True
+        self.machine.backward(loss if weight == 1.0 else weight * loss)
+
+    def step(self, weight: float = 1.0) -> float:
+        """Take one step down what was added, over ``weight``; return the gradient norm before clipping."""
+        if weight != 1.0:
+            for parameter in self.parameters:
+                if parameter.grad is not None:
+                    parameter.grad.div_(weight)
         norm = self.machine.clip(self.parameters, math.inf if self.options.clip is None else self.options.clip)
+        if self.options.warmup or self.options.decay != "none":
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.options.lr * rate(self.done, self.total, self.options.warmup, self.options.decay)
         self.optimizer.step()
+        self._added = False
+        self.done += 1
         return norm
 
     def validated(self, value: float) -> None:
@@ -89,7 +122,7 @@ class Updater:
             self.plateau.step(value)
 
     def state_dict(self) -> dict[str, Any]:
-        state: dict[str, Any] = {"optimizer": self.optimizer.state_dict()}
+        state: dict[str, Any] = {"optimizer": self.optimizer.state_dict(), "done": self.done}
         if self.plateau is not None:
             known = self.plateau.state_dict()
             state["plateau"] = {key: known[key] for key in PLATEAU_STATE}
@@ -97,5 +130,6 @@ class Updater:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.optimizer.load_state_dict(state["optimizer"])
+        self.done = state["done"]
         if self.plateau is not None:
             self.plateau.load_state_dict({**self.plateau.state_dict(), **state["plateau"]})

@@ -27,10 +27,21 @@ class StepFiller:
             if isinstance(part, torch.nn.Module):
                 part.eval()  # dropout is for a fit alone: log-probabilities and values must be those of the samples
 
-    def improvement(self, prompts: Prompts, rollouts: Rollouts | None) -> Step:
+    def judgments(self, rollouts: Rollouts) -> Preferences | None:
+        """Return the judgments of the policy's completions, all at once; None where nobody in the step reads them."""
+        needs = self.parts.needs["objective"]
+        beneath = self.parts.needs.get("guidance", frozenset()) if "guidance" in needs else frozenset()
+        if "preferences" not in needs | beneath:
+            return None
+        assert self.parts.preference is not None, "composing checks that there is a preference"
+        return judged(self.run, self.parts.preference.judge, rollouts)
+
+    def improvement(self, prompts: Prompts, rollouts: Rollouts | None, preferences: Preferences | None = None) -> Step:
         """Return the step that the objective sees; ``rollouts`` is None when it needs no completions of the policy."""
         needs = self.parts.needs["objective"]
         step = Step(prompts)
+        if preferences is not None:
+            step = step.with_fields(preferences=preferences)
         if rollouts is not None:
             step = self._fill(step, rollouts, {need for need in needs if not need.startswith("targets")})
         if any(need.startswith("targets") for need in needs):
@@ -58,7 +69,7 @@ class StepFiller:
     def _fill(self, step: Step, rollouts: Rollouts, needs: set[str]) -> Step:
         step = step.with_fields(rollouts=rollouts)
         beneath = self.parts.needs.get("guidance", frozenset()) if "guidance" in needs else frozenset()
-        if "preferences" in needs | beneath:
+        if "preferences" in needs | beneath and "preferences" not in step.filled:
             assert self.parts.preference is not None
             step = step.with_fields(preferences=judged(self.run, self.parts.preference.judge, rollouts))
         if "aggregator" in needs | beneath:

@@ -223,6 +223,23 @@ class Preferences:
         """Make preferences from ``B`` groups of ``K`` ranks: 0 is best, equal ranks tie, None is missing."""
         return cls.from_scores([[None if rank is None else -rank for rank in group] for group in ranks], "rank")
 
+    def rows(self, index: Sequence[int]) -> Preferences:
+        """Return the judgments of the prompts ``index``, in that order."""
+        places = torch.tensor(list(index), dtype=torch.int64, device=self.values.device)
+
+        def take(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[places]
+
+        return attrs.evolve(
+            self,
+            values=self.values[places],
+            valid=self.valid[places],
+            demonstration=take(self.demonstration),
+            features=take(self.features),
+            segment_values=take(self.segment_values),
+            sources={name: source.rows(index) for name, source in self.sources.items()},
+        )
+
     def select(self, index: Tensor) -> Preferences:
         """Return the judgments ``index`` (int64 ``[B,J]``) of each group, in that order."""
 

@@ -23,6 +23,14 @@ class LMObjective(Specification["LMObjective"]):
     def loss(self, step: Step) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """Return the scalar loss (to be minimised) and logs (numbers or scalar tensors, detached)."""
 
+    def denominator(self, step: Step) -> float:
+        """Return what the loss is a mean over: real tokens, pairs, prompts (as it is here), counted in ``step``.
+
+        Where a step is divided (``schedule.improve.accumulate``), its parts are put together in this proportion, so that
+        the update is that of the whole.
+        """
+        return float(len(step.prompts))
+
     def prepare(self, policy: Policy) -> None:
         """Change the policy before anything else sees it: grow the vocabulary, add control tokens."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import attrs
 from attrs.validators import and_, ge, gt, in_, lt, matches_re, max_len, min_len, optional
@@ -23,6 +23,9 @@ class Plateau:
     """The learning rate never falls below this."""
 
 
+Decay = Literal["none", "linear", "cosine"]
+
+
 @attrs.frozen
 class Optimizer:
     """One optimizer: for the policy with all that is trained beside it, or for the guidance."""
@@ -40,7 +43,15 @@ class Optimizer:
     clip: float | None = attrs.field(default=5.0, validator=optional(gt(0.0)))  # type: ignore[arg-type]  # from the default
     """Norm to which gradients are clipped; null leaves them."""
     plateau: Plateau | None = None
-    """Learning-rate decay on validation plateaus; null keeps it constant."""
+    """Learning-rate decay on validation plateaus; null has none."""
+    warmup: int = attrs.field(default=0, validator=ge(0))
+    """Updates in which the learning rate grows from 0, in equal steps."""
+    decay: Decay = attrs.field(default="none", validator=in_(get_args(Decay)))
+    """How the learning rate falls to 0 afterwards, at the last update that the schedule asks for."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.plateau is not None and (self.warmup or self.decay != "none"):
+            raise ValueError("`plateau` must be null where there is `warmup` or `decay`: one of them sets the rate.")
 
 
 @attrs.frozen
@@ -61,6 +72,13 @@ class Improve:
     """Prompts a step (B)."""
     completions: int = attrs.field(default=16, validator=ge(1))
     """Completions a prompt (K)."""
+    accumulate: int = attrs.field(default=1, validator=ge(1))
+    """Parts into which the prompts of a step are divided: their gradients are added up before the update, which takes
+    as much less memory. What an objective compares across prompts, it compares within a part."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.prompts % self.accumulate:
+            raise ValueError(f"`accumulate` must divide `prompts` ({self.prompts}), but is {self.accumulate} instead.")
 
 
 @attrs.frozen

@@ -152,7 +152,7 @@ def test_a_pair_has_no_window() -> None:
     ("option", "value", "said"),
     [
         ("key_variable", "sk-0123456789", "recipe.yaml:4:17: `preference.key_variable` must be the name"),
-        ("key_variable", "[sk-0123456789]", "recipe.yaml:4:3: `preference.key_variable` must be text or null, but is s"),
+        ("key_variable", "[sk-0123456789]", "recipe.yaml:4:3: `preference.key_variable` must be text or null, but is"),
         ("base_url", "http://me:sk-0123456789@host/v1", "recipe.yaml:3:13: `preference.base_url` must hold no user"),
     ],
 )

@@ -31,6 +31,9 @@ class DPO(LMObjective):
     def accepts(self) -> Mapping[str, frozenset[str]]:
         return ACCEPTED
 
+    def denominator(self, step: Step) -> float:
+        return float(ordered(step).sum())
+
     def loss(self, step: Step) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """Return the loss, a scalar, and logs. Raises :class:`~tgframe.RecipeError` where groups hold no two."""
         reward, better = rewards(step), ordered(step)

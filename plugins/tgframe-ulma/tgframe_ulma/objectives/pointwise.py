@@ -75,16 +75,27 @@ class Pointwise(nn.Module, LMObjective):
     def trainable(self) -> list[nn.Parameter]:
         return self.partition.trainable()
 
+    def denominator(self, step: Step) -> float:
+        return float((self._taught(step) | self._shown(step)).sum())
+
     def loss(self, step: Step) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """Return the loss, a scalar, and logs. Raises :class:`~tgframe.DataError` for labels that are none."""
         reward, constant = rewards(step), self.partition.constants(step)
-        shown = torch.zeros_like(step.rollouts.present) if self.rule is None else self.rule.marked(step)
-        rest = judged(step) & self.partition.usable(step) & ~shown
+        shown = self._shown(step)
+        rest = self._taught(step) & ~shown
         points = self.model(step, reward, reward + constant, shown, rest)
         losses, logs = self._demonstrated(step, points, shown)
         logs |= {"partition": constant.detach().mean(), **points.logs, **reward_logs(step, reward)}
         logs["missing"] = float((step.rollouts.present & ~shown & ~rest).sum())
         return reduced(losses, points.groups, self.balance), logs
+
+    def _shown(self, step: Step) -> Tensor:
+        """Return bool ``[B,K]``: demonstrations."""
+        return torch.zeros_like(step.rollouts.present) if self.rule is None else self.rule.marked(step)
+
+    def _taught(self, step: Step) -> Tensor:
+        """Return bool ``[B,K]``: completions with a label that can be learned from."""
+        return judged(step) & self.partition.usable(step)
 
     def _demonstrated(self, step: Step, points: Points, shown: Tensor) -> tuple[Tensor, dict[str, Tensor | float]]:
         """Return losses ``[B,K]`` in which demonstrations have their likelihood's, and what it was."""

@@ -34,6 +34,9 @@ class SFT(LMObjective):
     def accepts(self) -> Mapping[str, frozenset[str]]:
         return {**self.demonstrations.accepts(), **ACCEPTED}
 
+    def denominator(self, step: Step) -> float:
+        return float(self.demonstrations.marked(step).sum())
+
     def loss(self, step: Step) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         nll, shown = -log_likelihoods(step), self.demonstrations.marked(step)
         watched = reward_logs(step, rewards(step)) if self.rewards else {}

@@ -34,7 +34,8 @@ class Unlikelihood(LMObjective):
     weight: float = attrs.field(default=1.0, validator=ge(0.0))
     """Weight of the unlikelihood of bad completions."""
     balance: bool = False
-    """Average over good and bad completions by themselves and add the averages, instead of averaging over all."""
+    """Average over good and bad completions by themselves and add the averages, instead of averaging over all; in a
+    step that is divided, within each part."""
     rewards: bool = False
     """Report as well what implicit rewards make of the judgments. The recipe then has guidance, though nothing is
     learned from it, and its task evaluates it."""
@@ -45,6 +46,9 @@ class Unlikelihood(LMObjective):
 
     def accepts(self) -> Mapping[str, frozenset[str]]:
         return {**ACCEPTED, "preference": frozenset({"label"})}
+
+    def denominator(self, step: Step) -> float:
+        return float(judged(step).sum())
 
     def loss(self, step: Step) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """Return the loss, a scalar, and logs. Raises :class:`~tgframe.DataError` for labels other than 0 and 1."""
