@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tgframe.errors import CheckpointError, RecipeError, RunFolderError
+from tgframe.recipe.differences import differences
 from tgframe.recipe.source import read_plain
 from tgframe.runtime.checkpoint import read_checkpoint
 from tgframe.runtime.run_folder import RECIPE
@@ -53,9 +54,9 @@ def refuse_changes(folder: Path, resolved: Mapping[str, Any]) -> None:
     file = folder / RECIPE
     if not file.exists():
         return  # stopped before anything was written
-    changes = [*_changes(read_plain(file), json.loads(json.dumps(resolved)))]
+    changes = [*differences(read_plain(file), json.loads(json.dumps(resolved)))]
     if changes:
-        told = [f"{str(file)!r}: {change}" for change in changes]
+        told = [f"{str(file)!r}: `{path}` was {old}, and is {new} now." for path, old, new in changes]
         raise RecipeError([*told, "This is another recipe than the run's. Use that one, or add --allow-change."])
 
 
@@ -69,14 +70,5 @@ def tell_other_versions(folder: Path, manifest: Mapping[str, Any], tell: Tell) -
         raise RunFolderError(f"{str(folder / 'manifest.json')!r} is damaged: {error}. Start anew.") from error
     now = json.loads(json.dumps(manifest, default=str))
     for key in ("python", "packages", "components", "data", "device", "precision"):
-        for change in _changes(before.get(key), now.get(key), key):
-            tell(f"Not as when the run was started: {change}")
-
-
-def _changes(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """Yield what differs between two trees, one line a leaf."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in dict.fromkeys([*old, *new]):
-            yield from _changes(old.get(key), new.get(key), f"{path}.{key}".removeprefix("."))
-    elif old != new:
-        yield f"`{path}` was {old!r}, and is {new!r} now."
+        for path, old, new in differences(before.get(key), now.get(key), key):
+            tell(f"Not as when the run was started: `{path}` was {old}, and is {new} now.")

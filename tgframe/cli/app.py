@@ -94,32 +94,33 @@ def show(
     command.show(kind, name, plugin or ())
 
 
+Vary = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=V,V", help="A key and the values to compare, in YAML or as @file.yaml; may be repeated."),
+]
+Budget = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=N", help="What every run may spend: preference_calls, seconds or sampled_tokens."),
+]
+SeedKey = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY", help="A further key that gets the seed, beside runtime.seed; may be repeated."),
+]
+
+
 @app.command()
 def swap(
     recipe: RecipeFile,
     overrides: Overrides = None,
-    vary: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=V,V", help="A key and the values to compare, in YAML or as @file.yaml; may be repeated."
-        ),
-    ] = None,
+    vary: Vary = None,
     seeds: Annotated[str, typer.Option(metavar="N", help="How many seeds, from 0; or which: 3,5,7.")] = "8",
-    output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The swap's folder (default: runs/NAME-swap-N).")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Its folder (default: runs/NAME-swap-N).")] = None,
     jobs: Annotated[int, typer.Option(metavar="N", min=1, help="How many runs at a time.")] = 1,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=N", help="What every run may spend: preference_calls, seconds or sampled_tokens."),
-    ] = None,
+    budget: Budget = None,
     one_at_a_time: Annotated[
         bool, typer.Option("--one-at-a-time", help="Change one key at a time (default: all combinations).")
     ] = False,
-    seed_key: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY", help="A further key that gets the seed, beside runtime.seed; may be repeated."),
-    ] = None,
+    seed_key: SeedKey = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and their cost, and stop.")] = False,
     plugin: PluginFiles = None,
 ) -> None:
@@ -129,20 +130,10 @@ def swap(
     same --output goes on where a swap was stopped.
     """
     from tgframe.cli import swap as command
+    from tgframe.swap.parsing import make_request
 
-    command.swap(
-        recipe,
-        overrides or (),
-        output,
-        plugin or (),
-        vary=vary or (),
-        seeds=seeds,
-        seed_keys=seed_key or (),
-        budget=budget or (),
-        one_at_a_time=one_at_a_time,
-        jobs=jobs,
-        dry_run=dry_run,
-    )
+    request = make_request(recipe, overrides or (), vary or (), seeds, seed_key or (), budget or (), one_at_a_time)
+    command.swap(request, output, jobs, dry_run, plugin or ())
 
 
 @app.command()
@@ -185,6 +176,16 @@ def sample(
     from tgframe.cli import sample as command
 
     command.sample(folder, prompt, count, guidance, plugin or ())
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN|SWAP", help="A run folder, or the folder of a swap.")],
+) -> None:
+    """Write the page of a run, finished or not, or of a swap: report.html, one file that needs no network."""
+    from tgframe.cli import report as command
+
+    command.report(folder)
 
 
 @app.command()
