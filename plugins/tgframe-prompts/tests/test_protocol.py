@@ -118,6 +118,12 @@ def test_all_systems_are_there_and_can_be_written(loop: Callable[..., Loop]) -> 
     json.dumps([[dict(each.scores), each.details, list(each.items)] for each in found.values()])
 
 
+def test_random_search_can_be_left_out(loop: Callable[..., Loop]) -> None:
+    run = loop(random_search=False)
+    run.search()
+    assert list(run.systems()) == ["no_prompt", "random_mean", "top3"]
+
+
 @pytest.mark.parametrize("calibrate", ["none", "mean-logit"])
 @pytest.mark.parametrize("examples", [1.0, 0.5])
 @pytest.mark.parametrize("rounds", [0, 1, 5])

@@ -54,7 +54,7 @@ class Finals:
 def systems(
     task: PromptTask, policy: Policy, sampler: Sampler, split: str, generator: torch.Generator
 ) -> Iterator[tuple[str, Evaluation]]:
-    """Yield ``no_prompt``, ``random_mean``, ``top3`` and ``random_search``, the last at equal calls."""
+    """Yield ``no_prompt``, ``random_mean``, ``top3`` and, on wish, ``random_search`` at equal calls."""
     options = task.options
     tokens = writable(policy.tokenizer)
     yield "no_prompt", task.measure([""], split)
@@ -62,6 +62,8 @@ def systems(
     yield "random_mean", task.measure(drawn, split)
     found = finals(task, task.search, _candidates(task, task.sample(policy, sampler, TRAIN, generator)))
     yield f"top{options.top}", _measured(task, found, split)
+    if not options.random_search:
+        return
     search = RandomSearch(task, policy.tokenizer, tokens, generator)
     search.run(found.calls, len(found.prompts))
     other = finals(task, search.judge, search.prompts, len(found.prompts))

@@ -53,6 +53,8 @@ class PromptClassification(Specification[Task]):
     """Uniform prompts in ``random_mean``."""
     prompt_length: int = attrs.field(default=5, validator=ge(1))
     """Tokens of a uniform prompt: as many as the sampler draws, for a fair comparison."""
+    random_search: bool = True
+    """Compare with random search at equal calls, which takes about as long as all judging of the run."""
     finalists: int = attrs.field(default=16, validator=ge(1))
     """Prompts, best by the preference on train, that are ranked on dev at the end."""
     top: int = attrs.field(default=3, validator=ge(1))
