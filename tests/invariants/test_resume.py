@@ -174,27 +174,30 @@ def test_writing_checkpoints_changes_nothing(make_run: Any, uninterrupted: dict[
     assert_same(outcome(start(make_run, "often", checkpoint_every=1)), uninterrupted)
 
 
-def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
-    make_run: Any,
-    uninterrupted: dict[str, Any],
-) -> None:
+DAMAGES: dict[str, Any] = {
+    "truncated": lambda content: content[: len(content) // 2],
+    "flipped": lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+    "removed": lambda content: None,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(make_run: Any, damage: str) -> None:
+    """Each file in turn: never a traceback, never another run than the one that was."""
     first = start(make_run, "first", checkpoint_every=2, keep_checkpoints=20)
     outcome(first)
     first.run.files.close()
-    newest, *_ = reversed(first.run.files.checkpoints())
-    for number, file in enumerate(sorted(newest.iterdir())):
+    newest, before, *_ = reversed(first.run.files.checkpoints())
+    for file in sorted(newest.iterdir()):
         content = file.read_bytes()
-        if not content:
-            continue
-        damage = (content[: len(content) // 2], bytes([content[0] ^ 1]) + content[1:], None)[number % 3]
-        file.unlink() if damage is None else file.write_bytes(damage)
+        damaged = DAMAGES[damage](content)
+        file.unlink() if damaged is None else file.write_bytes(damaged)
         resumed, told = resume(make_run, first.run.folder)
-        assert str(newest) in told[0]
-        assert "Going on from" in told[1]
+        assert str(newest) in told[0], file.name
+        assert told[1] == f"Going on from {str(before)!r}."
         resumed.run.files.close()
         file.write_bytes(content)
-    state = read_checkpoint(newest)
-    assert state["loop"]["trained"]
+    assert read_checkpoint(newest)["loop"]["trained"]
 
 
 def test_without_a_checkpoint_the_run_begins_anew(make_run: Any, uninterrupted: dict[str, Any]) -> None:
