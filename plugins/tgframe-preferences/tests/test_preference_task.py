@@ -12,13 +12,14 @@ import pytest
 import torch
 
 import tgframe
-from tgframe import Context, DataError, Rollouts
+from tgframe import Context, DataError, Limits, Rollouts
 from tgframe.builtin.data import Files
 from tgframe.builtin.dataset import DatasetPreference, DatasetSampler
 from tgframe.testing import TabularPolicy, TaskContract, make_context
 from tgframe_preferences.folds import Folds
 from tgframe_preferences.passes import Passes
 from tgframe_preferences.task import PreferenceRows
+from tgframe_preferences.writing import Writing, draw
 
 HH = Path(tgframe.__file__).parents[2] / "shared" / "data" / "hh-harmless" / "pairs.jsonl.gz"
 LETTERS = "abcd"
@@ -224,3 +225,31 @@ def test_hh_harmless_loads_as_it_is(tmp_path: Path) -> None:
     assert {row.prompt + row.completions[1] for row in rows} == {row["rejected"] for row in raw}
     _, found = next(iter(task.systems(TabularPolicy(), None, "test", seeded())))
     assert 0.5 < found.scores["pairwise_accuracy"] < 0.6
+
+
+def test_what_is_written_and_how_far_from_the_reference(tmp_path: Path) -> None:
+    policy = TabularPolicy(LETTERS)
+    context = make_context(cache_dir=tmp_path / "cache")
+    given = options(tmp_path, folds=None, writing=Writing(prompts=7, max_new_tokens=5, batch=3))
+    task = given.build(context)
+    alone = task.evaluate(policy, None, "train", seeded())
+    assert [item["id"] for item in alone.items] == sorted(task.rows["train"])[:7]
+    assert "kl" not in alone.details
+    context.parts["reference"] = TabularPolicy(LETTERS)
+    same = task.evaluate(policy, None, "train", seeded())
+    assert same.details["kl"] == pytest.approx(0.0, abs=1e-6)
+    assert [item["written"] for item in same.items] == [item["written"] for item in alone.items]
+    with torch.no_grad():
+        policy.table.zero_()
+    moved = task.evaluate(policy, None, "train", seeded()).details
+    assert moved["kl"] > 0.1
+    assert moved["kl_per_token"] == pytest.approx(moved["kl"] * 7 / _tokens(policy, task), rel=1e-4)
+
+
+def _tokens(policy: TabularPolicy, task: Any) -> int:
+    """Count what is written, with the same generator and batches."""
+    generator, ids, count = seeded(), sorted(task.rows["train"])[:7], 0
+    for batch in (ids[:3], ids[3:6], ids[6:]):
+        prompts = task._encode(policy, "train", batch)
+        count += int(policy.sample(prompts, 1, draw, Limits(5), generator).mask.sum())
+    return count

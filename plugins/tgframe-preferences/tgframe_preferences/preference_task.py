@@ -14,6 +14,7 @@ from tgframe_preferences.cutting import shortened
 from tgframe_preferences.passes import Passes
 from tgframe_preferences.reading import named, rows_of
 from tgframe_preferences.row import Row
+from tgframe_preferences.writing import written
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,9 +29,14 @@ class PreferenceTask(Task):
     """Rows by split and id. Prompts carry ``completions`` and judgments as columns, and whatever else a row has."""
 
     def __init__(
-        self, options: PreferenceRows, rows: Mapping[str, Mapping[str, Row]], source: Mapping[str, Any]
+        self,
+        options: PreferenceRows,
+        rows: Mapping[str, Mapping[str, Row]],
+        source: Mapping[str, Any],
+        parts: Mapping[str, Any],
     ) -> None:
         self.options = options
+        self._parts = parts  # of the run: its reference is built after the task
         self.rows = rows
         self.source = source
         self._passes = Passes()
@@ -40,7 +46,7 @@ class PreferenceTask(Task):
         """Read the data."""
         data = options.data.build(context).load(context)
         source = {"fingerprint": data.fingerprint, "source": dict(data.provenance)}
-        return cls(options, named(rows_of(options, data)), source)
+        return cls(options, named(rows_of(options, data)), source, context.parts)
 
     def provides(self) -> frozenset[str]:
         return self.options.provides()
@@ -53,16 +59,15 @@ class PreferenceTask(Task):
 
     def evaluate(self, policy: Policy, sampler: Sampler, split: str, generator: torch.Generator) -> Evaluation:
         """Hold the policy's own likelihood against the judgments: the mean log-probability of a completion's tokens."""
-        score = torch.no_grad()(
-            lambda rollouts: policy.score(rollouts).logprobs.sum(-1) / rollouts.lengths.clamp_min(1)
-        )
-        found = self._judged(score, policy, sampler, split, generator)
-        ahead = metrics.margins(found.values())
-        if not len(ahead):
-            return Evaluation({}, details=self._details(policy, split))
-        return Evaluation(
-            {"likelihood_accuracy": metrics.pairwise_accuracy(ahead)}, details=self._details(policy, split)
-        )
+
+        @torch.no_grad()
+        def likelihood(rollouts: Rollouts) -> Tensor:
+            return policy.score(rollouts).logprobs.sum(-1) / rollouts.lengths.clamp_min(1)
+
+        ahead = metrics.margins(self._judged(likelihood, policy, sampler, split, generator).values())
+        scores = {"likelihood_accuracy": metrics.pairwise_accuracy(ahead)} if len(ahead) else {}
+        texts = self._written(policy, split, generator)
+        return Evaluation(scores, texts.items, {**self._details(policy, split), **texts.details})
 
     def evaluate_guidance(
         self, worth: Worth, policy: Policy, sampler: Sampler, split: str, generator: torch.Generator
@@ -149,6 +154,15 @@ class PreferenceTask(Task):
             return sampler.sample(policy, prompts, k, generator)
         texts = [[*row, *[""] * (k - len(row))] for row in prompts.columns["completions"]]
         return policy.complete(prompts, texts)
+
+    def _written(self, policy: Policy, split: str, generator: torch.Generator) -> Evaluation:
+        options = self.options.writing
+        if options is None:
+            return Evaluation({})
+        ids = sorted(self._evaluated(split))[: options.prompts]
+        batches = [ids[first : first + options.batch] for first in range(0, len(ids), options.batch)]
+        prompts = [self._encode(policy, split, batch) for batch in batches]
+        return written(options, policy, self._parts.get("reference"), prompts, generator)
 
     def _details(self, policy: Policy, split: str) -> dict[str, Any]:
         limit = self.options.max_prompt_tokens

@@ -9,6 +9,7 @@ from attrs.validators import ge, optional
 
 from tgframe import DataSource, Specification, Task
 from tgframe_preferences.folds import Folds
+from tgframe_preferences.writing import Writing
 
 if TYPE_CHECKING:
     from tgframe import Context
@@ -39,6 +40,9 @@ class PreferenceRows(Specification[Task]):
     """Longer prompts lose their beginning; null cuts none. How many were cut is reported."""
     test_rows: int | None = attrs.field(default=None, validator=optional(ge(1)))
     """Rows of a split that are evaluated, a fixed sample; null takes all."""
+    writing: Writing | None = None
+    """Let the policy write to held-out prompts: the texts go to ``eval.jsonl``, the divergence from the recipe's
+    reference to the details of ``result.json``. Null writes nothing."""
     batch: int = attrs.field(default=16, validator=ge(1))
     """Prompts in one forward pass of the evaluation."""
 
