@@ -123,11 +123,14 @@ class Rows(Specification[Task]):
     """A number or text."""
     targets: bool = False
     """Rows have targets."""
+    evaluates: bool = False
+    """Guidance is evaluated."""
     extra: Any = None
     """Whatever."""
 
     def provides(self) -> frozenset[str]:
-        return frozenset({"targets"} if self.targets else ())
+        offers = {"targets": self.targets, "guidance-evaluation": self.evaluates}
+        return frozenset(name for name, there in offers.items() if there)
 
 
 @attrs.frozen

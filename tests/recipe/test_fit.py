@@ -209,3 +209,12 @@ def test_an_answer_of_the_wrong_form_names_its_component(plugins, monkeypatch, a
         ComponentError, match=r"`needs\(\)` of objective 'bandit' must answer, but fails instead: TypeError"
     ):
         misfits(recipe, plugins)
+
+
+def test_guidance_that_the_task_evaluates_is_read(told):
+    watched = BASE | {"guidance": "ratio", "aggregator": "soft", "reference": "initial"} | needing("policy_logprobs")
+    assert {path for path, _ in told(watched)} == {"guidance", "aggregator", "reference"}
+    evaluated = watched | {"task": {"type": "rows", "evaluates": True}}
+    assert told(evaluated) == []
+    assert {path for path, _ in told({**evaluated, "reference": None})} == {"guidance"}
+    assert {path for path, _ in told({**evaluated, "guidance": None, "reference": None})} == {"aggregator"}

@@ -139,7 +139,19 @@ class Rounds(PlainSum):
         return super().aggregate(values.float(), mask)
 
 
+@attrs.frozen
+class SaysLinear(PlainSum):
+    """Doubles, and claims to be the sum."""
+
+    def aggregate(self, values: Tensor, mask: Tensor) -> Tensor:
+        return 2 * super().aggregate(values, mask)
+
+    def linear(self) -> bool:
+        return True
+
+
 MUTATIONS: dict[type[Aggregator], str] = {
+    SaysLinear: "linear_is_true",
     ReadsOffMask: "values_off_the_mask_are_never_read",
     CountsWidth: "more_padding_changes_nothing",
     EmptyIsMinusOne: "empty_completions_are_worth_nothing",

@@ -27,6 +27,9 @@ class Sum(Aggregator):
     def length_effect(self) -> Literal["sum"]:
         return "sum"
 
+    def linear(self) -> bool:
+        return True
+
 
 @attrs.frozen
 class Mean(Aggregator):
@@ -52,3 +55,6 @@ class Mean(Aggregator):
 
     def length_effect(self) -> Literal["none"]:
         return "none"
+
+    def linear(self) -> bool:
+        return self.length == "none"

@@ -18,8 +18,8 @@ class Aggregator(Specification["Aggregator"]):
     """Turns token values ``[B,K,T]`` into one value a completion, ``[B,K]``."""
 
     def provides(self) -> frozenset[str]:
-        """Say how length is treated: ``length:none``, ``length:sum`` or ``length:biased``."""
-        return frozenset({f"length:{self.length_effect()}"})
+        """Say how length is treated: ``length:none``, ``length:sum`` or ``length:biased``; ``linear`` where it is."""
+        return frozenset({f"length:{self.length_effect()}"} | ({"linear"} if self.linear() else set()))
 
     @abstractmethod
     def aggregate(self, values: Tensor, mask: Tensor) -> Tensor:
@@ -28,6 +28,13 @@ class Aggregator(Specification["Aggregator"]):
         Values off the mask are never read, gradients are finite for wholly masked tails, and a completion without a
         single marked position has the value 0.
         """
+
+    def linear(self) -> bool:
+        """Whether a completion's value is the sum, or the plain mean, of the values of its own tokens.
+
+        Then it makes log-probabilities of completions of those of tokens: objectives that need these accept ``linear``.
+        """
+        return False
 
     @abstractmethod
     def length_effect(self) -> LengthEffect:

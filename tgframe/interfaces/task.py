@@ -55,7 +55,8 @@ class Task(Specification["Task"]):
 
         ``worth`` gives completions their aggregated values, float32 ``[B,K]``, without gradient, in one forward pass: a
         task that has many completions hands them over in batches. Asked before and after training, where the recipe has
-        guidance; the scores join those of :meth:`evaluate`, under other names.
+        guidance; the scores join those of :meth:`evaluate`, under other names. A task that always has something to say
+        provides ``guidance-evaluation``: guidance and aggregator are read then, even if nothing is learned from them.
         """
         return None
 

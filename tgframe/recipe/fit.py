@@ -128,10 +128,16 @@ def _atoms(needs: Collection[str]) -> list[str]:
     return sorted({atom for need in needs for atom in need.split(".")})
 
 
+WATCHED = frozenset({"guidance", "aggregator"})
+"""What a task reads that provides ``guidance-evaluation``, where the recipe has it."""
+
+
 def _active(parts: list[Part]) -> set[str]:
     """Keys of the parts that are read: those that always are, the schedule's, and whatever these need, and so on."""
+    watched = WATCHED if any("guidance-evaluation" in part.offers for part in parts) else frozenset()
+    always = ALWAYS_READ | (watched if any(part.key == "guidance" for part in parts) else frozenset())
     active: set[str] = set()
-    waiting = [part for part in parts if part.key in ALWAYS_READ or part.key.startswith("schedule.")]
+    waiting = [part for part in parts if part.key in always or part.key.startswith("schedule.")]
     while waiting:
         part = waiting.pop()
         if part.key not in active:

@@ -47,7 +47,7 @@ class PreferenceRows(Specification[Task]):
     """Prompts in one forward pass of the evaluation."""
 
     def provides(self) -> frozenset[str]:
-        return frozenset({"completions"})
+        return frozenset({"completions", "guidance-evaluation"})
 
     def build(self, context: Context) -> PreferenceTask:
         from tgframe_preferences.preference_task import PreferenceTask

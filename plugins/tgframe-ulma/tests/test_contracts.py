@@ -66,7 +66,7 @@ class TestULMAContinuous(ObjectiveContract):
 
 class TestSFT(ObjectiveContract):
     def make(self) -> SFT:
-        return SFT(rewards=True)
+        return SFT()
 
 
 class TestUnlikelihood(ObjectiveContract):

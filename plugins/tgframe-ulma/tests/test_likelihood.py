@@ -124,15 +124,3 @@ def test_nan_is_never_hidden(toy: Any) -> None:
 def test_balance_needs_classes() -> None:
     with pytest.raises(ValueError, match="`balance` must be false with `labels: continuous`"):
         PointwiseDPO(labels="continuous", balance=True)
-
-
-@pytest.mark.parametrize("objective", [SFT(rewards=True), Unlikelihood(rewards=True)])
-def test_rewards_are_reported_where_asked_for(toy: Any, objective: Any) -> None:
-    assert {"guidance", "preferences"} <= objective.needs()
-    step = toy(MOVED).step(objective, [[0, 2]], [[1.0, 0.0]], [[True, False]])
-    loss, logs = objective.loss(step)
-    assert float(logs["pair_accuracy"]) == 1.0
-    assert float(logs["margin"]) == close(0.091161 + 0.346574)
-    plain = type(objective)()
-    assert "guidance" not in plain.needs()
-    assert torch.equal(loss, plain.loss(step)[0])

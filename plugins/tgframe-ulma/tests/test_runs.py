@@ -71,10 +71,10 @@ def test_ulma_learns_with_a_constant_for_each_prompt(tmp_path: Path) -> None:
     assert loaded.parts.objective.partition.slow.abs().min() > 0
 
 
-def test_sft_reports_implicit_rewards_it_does_not_learn_from(tmp_path: Path) -> None:
-    steps, scores = run(tmp_path, {"type": "sft", "rewards": True})
-    assert steps[0]["margin"] == 0.0
-    assert steps[-1]["margin"] > 0
+def test_implicit_rewards_are_evaluated_though_sft_learns_from_none(tmp_path: Path) -> None:
+    steps, scores = run(tmp_path, "sft")
+    assert "margin" not in steps[0]
+    assert scores["pairwise_accuracy"]["before"] == 0.5
     assert "after" in scores["pairwise_accuracy"]
 
 
@@ -85,7 +85,6 @@ def test_sft_reports_implicit_rewards_it_does_not_learn_from(tmp_path: Path) -> 
         ("ulma", {"preference": {**LABELS, "demonstrations": False}}, "'ulma' needs `demonstration`"),
         ("dpo", {"guidance": None, "reference": None}, "'dpo' needs `differentiable`"),
         ("dpo", {"reference": None}, "'implicit' needs `reference_logprobs`"),
-        ("sft", {}, "`guidance` is read by no part"),
         ("unlikelihood", {"preference": {"type": "dataset"}, "guidance": None, "reference": None}, "provide `label`"),
         (
             {"type": "pointwise-dpo", "labels": "continuous", "partition": {"type": "monte-carlo", "beta": 0.1}},
@@ -103,14 +102,10 @@ def test_sft_reports_implicit_rewards_it_does_not_learn_from(tmp_path: Path) -> 
         ),
         ({"type": "pointwise-dpo", "partition": "perprompt"}, {}, "Did you mean 'per-prompt'"),
         ({"type": "ulma", "demonstrations": {"type": "at-least", "label": 0.0}}, {}, "must be above 0 and at most 1"),
+        ("ulma", {"aggregator": "mean"}, "aggregator 'mean' must provide `linear` for objective 'ulma'"),
     ],
 )
 def test_what_does_not_fit_is_told_before_the_run(tmp_path: Path, objective: Any, sections: Any, told: str) -> None:
     with pytest.raises(RecipeError, match=told):
         tgframe.run(recipe(tmp_path, objective, **sections), output=tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_an_aggregator_that_bends_log_probabilities_stops_the_first_step(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"sum or the plain mean.*Mean\(length='group'\)"):
-        run(tmp_path, "dpo", preference="dataset", aggregator="mean")

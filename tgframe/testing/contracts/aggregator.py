@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -110,6 +111,16 @@ class AggregatorContract(SpecificationContract):
             )
         if effect == "sum":
             assert comparing.close(found / found[0], lengths[0] / 2), f"length_effect() is 'sum', but 2, 4, 8: {found}"
+
+    def test_linear_is_true(self) -> None:
+        part = self.aggregator()
+        assert isinstance(part.linear(), bool)
+        if not part.linear():
+            pytest.skip("does not claim to be linear")
+        values, mask = self.values()
+        found, sums = self._aggregated(values, mask), values.masked_fill(~mask, 0.0).sum(-1)
+        means = sums / mask.sum(-1).clamp_min(1)
+        assert comparing.close(found, sums) or comparing.close(found, means), "neither the sum nor the plain mean"
 
     def test_inputs_are_left_alone(self) -> None:
         values, mask = self.values()

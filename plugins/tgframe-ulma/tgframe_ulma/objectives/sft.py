@@ -9,9 +9,9 @@ from torch import Tensor
 
 from tgframe import LMObjective, Step
 from tgframe_ulma.demonstrations import Demonstration, Marked
-from tgframe_ulma.logs import counts, means, reward_logs
+from tgframe_ulma.logs import counts, means
 from tgframe_ulma.reduction import mean_over
-from tgframe_ulma.sequences import ACCEPTED, log_likelihoods, rewards
+from tgframe_ulma.sequences import ACCEPTED, log_likelihoods
 
 
 @attrs.frozen
@@ -23,13 +23,9 @@ class SFT(LMObjective):
 
     demonstrations: Demonstration = attrs.field(factory=Marked)
     """Which completions are learned: those ``marked`` by the preference, those with a high label, or ``all``."""
-    rewards: bool = False
-    """Report as well what implicit rewards make of the judgments. The recipe then has guidance and a preference, though
-    nothing is learned from either, and its task evaluates the guidance."""
 
     def needs(self) -> frozenset[str]:
-        watched = {"guidance", "preferences"} if self.rewards else set()
-        return frozenset({"policy_logprobs", "aggregator"} | watched) | self.demonstrations.needs()
+        return frozenset({"policy_logprobs", "aggregator"}) | self.demonstrations.needs()
 
     def accepts(self) -> Mapping[str, frozenset[str]]:
         return {**self.demonstrations.accepts(), **ACCEPTED}
@@ -39,6 +35,5 @@ class SFT(LMObjective):
 
     def loss(self, step: Step) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         nll, shown = -log_likelihoods(step), self.demonstrations.marked(step)
-        watched = reward_logs(step, rewards(step)) if self.rewards else {}
         logs = {**means(nll, {"nll_demonstration": shown}), **counts({"demonstrations": shown})}
-        return mean_over(nll, shown), {**logs, **watched}
+        return mean_over(nll, shown), logs

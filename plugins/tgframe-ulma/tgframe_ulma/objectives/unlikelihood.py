@@ -12,10 +12,10 @@ from torch import Tensor
 
 from tgframe import LMObjective, Step
 from tgframe_ulma.labels import positive
-from tgframe_ulma.logs import counts, means, reward_logs
+from tgframe_ulma.logs import counts, means
 from tgframe_ulma.pairs import judged
 from tgframe_ulma.reduction import reduced
-from tgframe_ulma.sequences import ACCEPTED, log_likelihoods, rewards
+from tgframe_ulma.sequences import ACCEPTED, log_likelihoods
 
 CLOSEST = 1e-6
 """A token's probability counts as 1 minus this where it is nearer to 1, so that its loss is 13.8 nats at most."""
@@ -36,13 +36,9 @@ class Unlikelihood(LMObjective):
     balance: bool = False
     """Average over good and bad completions by themselves and add the averages, instead of averaging over all; in a
     step that is divided, within each part."""
-    rewards: bool = False
-    """Report as well what implicit rewards make of the judgments. The recipe then has guidance, though nothing is
-    learned from it, and its task evaluates it."""
 
     def needs(self) -> frozenset[str]:
-        watched = {"guidance"} if self.rewards else set()
-        return frozenset({"policy_logprobs", "preferences", "aggregator"} | watched)
+        return frozenset({"policy_logprobs", "preferences", "aggregator"})
 
     def accepts(self) -> Mapping[str, frozenset[str]]:
         return {**ACCEPTED, "preference": frozenset({"label"})}
@@ -61,8 +57,7 @@ class Unlikelihood(LMObjective):
             **means(unlikely, {"unlikelihood": bad}),
             **counts({"positives": good, "negatives": bad, "missing": step.rollouts.present & ~judged(step)}),
         }
-        watched = reward_logs(step, rewards(step)) if self.rewards else {}
-        return reduced(losses, (good, bad), self.balance), {**logs, **watched}
+        return reduced(losses, (good, bad), self.balance), logs
 
 
 def log_complement(logprobs: Tensor) -> Tensor:
