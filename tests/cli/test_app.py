@@ -9,7 +9,7 @@ import pytest
 
 from tgframe import __version__
 
-COMMANDS = ("run", "check", "plugins", "show", "eval", "sample", "swap", "new", "env")
+COMMANDS = ("run", "check", "plugins", "show", "eval", "sample", "swap", "report", "new", "env")
 
 
 def test_help_names_every_command(tgframe):

@@ -156,12 +156,15 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(metavar="S", help="The split (default: the recipe's test split).")
     ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Measure this text, taken exactly as it is, not the policy.")
+    ] = None,
     plugin: PluginFiles = None,
 ) -> None:
-    """Evaluate a finished run's policy on a split."""
+    """Evaluate a finished run's policy on a split, or a text of your own, where the task can."""
     from tgframe.cli import eval as command
 
-    command.evaluate(folder, split, plugin or ())
+    command.evaluate(folder, split, prompt, plugin or ())
 
 
 @app.command()

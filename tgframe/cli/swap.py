@@ -41,7 +41,7 @@ def _run(plan: Plan, folder: Path, jobs: int, plugin_files: Sequence[Path]) -> N
 
     found = swap(plan, folder, jobs=jobs, plugin_files=plugin_files, say=_say)
     print(show_results(found))
-    print(f"page: {write_report(folder)}", file=sys.stderr)
+    print(f"report: {write_report(folder)}", file=sys.stderr)
     failed = sum(run["status"] == "failed" for cell in found["cells"] for run in cell["runs"])
     if failed:
         print(f"{counted(failed, 'run')} failed; the same command with --output {folder} tries again", file=sys.stderr)
