@@ -23,6 +23,8 @@ from tgframe_prompts.examples import Examples, label_names
         ({"text": ["a"], "class": ["cat"]}, r"The label column of split 'train' must be 'label'.*task.label"),
         ({"text": [], "label": []}, r"split 'train' must have rows"),
         ({"text": ["a", None], "label": ["cat", "dog"]}, r"Row 1 of split 'train' must have a text"),
+        ({"text": ["a", "b"], "label": ["cat", None]}, r"Row 1 of split 'train' must have a label, but has none"),
+        ({"text": ["a", "b"], "label": [0.0, float("nan")]}, r"Row 1 of split 'train' must have a label"),
         ({"text": ["a"], "label": ["fish"]}, r"Row 0 of split 'train' has the label 'fish'.*no verbaliser.*'cat'"),
         (
             {"text": ["a"], "label": ["cat"]},
@@ -33,6 +35,24 @@ from tgframe_prompts.examples import Examples, label_names
 def test_bad_rows(build: Callable[..., Any], data: Callable[..., Any], train: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         build(data(train=train), verbalizers={"cat": "cat", "dog": "dog", "bird": "bird"})
+
+
+def test_a_missing_label_is_no_class_where_labels_are_the_words(build: Callable[..., Any], data: Any) -> None:
+    with pytest.raises(DataError, match="Row 2 of split 'train' must have a label"):
+        build(data(train={"text": ["a", "b", "c"], "label": ["cat", "dog", None]}))
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_empty_splits(build: Callable[..., Any], data: Callable[..., Any], split: str) -> None:
+    with pytest.raises(DataError, match=f"split '{split}' must have rows, but is empty"):
+        build(data(**{split: {"text": [], "label": []}}))
+
+
+def test_texts_longer_than_the_model_are_counted(build: Callable[..., Any], data: Callable[..., Any]) -> None:
+    test = {"text": ["word " * 200, "short", "short"], "label": ["cat", "dog", "bird"]}
+    details = build(data(test=test)).measure([" é☕", "北京"], "test").details
+    assert (details["texts"], details["texts_cut"]) == (3, 1)
+    assert [each["prompt"] for each in details["prompts"]] == [" é☕", "北京"]
 
 
 def test_missing_splits(build: Callable[..., Any], data: Callable[..., Any]) -> None:

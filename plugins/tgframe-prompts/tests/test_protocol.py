@@ -12,10 +12,8 @@ import torch
 
 from tgframe import Context, DataError, Limits, Policy, Prompts, Rollouts, Sampler
 from tgframe.testing import PlainDraw, TabularPolicy
-from tgframe_prompts import protocol
 from tgframe_prompts.preference import ClassificationGap
-from tgframe_prompts.random_search import RandomSearch
-from tgframe_prompts.vocabulary import decode, random_prompts, writable
+from tgframe_prompts.vocabulary import decode, uniform, writable
 
 
 @attrs.frozen
@@ -127,17 +125,18 @@ def test_random_search_can_be_left_out(loop: Callable[..., Loop]) -> None:
 @pytest.mark.parametrize("calibrate", ["none", "mean-logit"])
 @pytest.mark.parametrize("examples", [1.0, 0.5])
 @pytest.mark.parametrize("rounds", [0, 1, 5])
-def test_random_search_spends_exactly_equal_calls(
+def test_other_searches_spend_exactly_equal_calls(
     loop: Callable[..., Loop], calibrate: str, examples: float, rounds: int
 ) -> None:
-    run = loop(calibrate=calibrate, examples=examples)
+    run = loop(calibrate=calibrate, examples=examples, greedy_search=True)
     run.search(rounds)
     found = run.systems()
-    top, random = found["top3"].details, found["random_search"].details
+    top = found["top3"].details
     assert top["calls"] == run.source.calls > 0
-    assert random["calls"] == top["calls"]
-    assert len(random["finalists"]) == len(top["finalists"]) == 4
-    assert not {each["prompt"] for each in random["finalists"]} & {each["prompt"] for each in top["finalists"]}
+    for other in (found["random_search"].details, found["greedy_search"].details):
+        assert other["calls"] == top["calls"]
+        assert len(other["finalists"]) == len(top["finalists"]) == 4
+        assert not {each["prompt"] for each in other["finalists"]} & {each["prompt"] for each in top["finalists"]}
 
 
 def test_finalists_are_best_on_train_and_ranked_on_dev(loop: Callable[..., Loop]) -> None:
@@ -169,27 +168,42 @@ def test_prompts_seen_on_dev_alone_are_no_candidates(loop: Callable[..., Loop]) 
     assert "only on dev" not in {each["prompt"] for each in run.systems()["top3"].details["finalists"]}
 
 
-def test_random_search_ends_when_there_are_no_more_prompts(loop: Callable[..., Loop]) -> None:
-    run = loop(prompt_length=1)
-    policy = TabularPolicy("ab")
-    search = RandomSearch(run.task, policy.tokenizer, writable(policy.tokenizer), run.generator)
-    search.run(10_000, 2)
-    assert sorted(search.prompts) == ["a", "b"]
-    assert len(protocol.finals(run.task, search.judge, search.prompts, 2).prompts) == 2
+def test_greedy_search_changes_no_other_system(loop: Callable[..., Loop]) -> None:
+    found = []
+    for greedy in (False, True):
+        run = loop(greedy_search=greedy)
+        run.search()
+        found.append({name: each.details for name, each in run.systems().items()})
+    assert found[1].keys() - found[0].keys() == {"greedy_search"}
+    assert {name: found[1][name] for name in found[0]} == found[0]
+
+
+def test_repeated_prompts_are_counted(loop: Callable[..., Loop]) -> None:
+    run = loop()
+    prompts = run.policy.encode(["", ""], ["prompt", "prompt"], split="train")
+    run.source.judge(run.policy.complete(prompts, [[" a", "b", " a"], ["b", "c", "c"]]))
+    assert (run.task.asked, len(run.task.search.prompts("train"))) == (6, 3)
+    run.search(rounds=1)
+    details = run.systems()["top3"].details
+    assert details["repeats"] == 6 + 8 + 5 - details["judged"] >= 3
+    again = loop()
+    again.task.load_state_dict(run.task.state_dict())
+    assert again.task.asked == run.task.asked
 
 
 def test_the_same_seed_finds_the_same(loop: Callable[..., Loop]) -> None:
     results = []
     for _ in range(2):
-        run = loop()
+        run = loop(greedy_search=True)
         run.search()
         results.append([(name, dict(each.scores), each.details) for name, each in run.systems().items()])
     assert results[0] == results[1]
 
 
-def test_random_prompts_have_their_length(loop: Callable[..., Loop]) -> None:
+def test_uniform_prompts_have_their_length(loop: Callable[..., Loop]) -> None:
     tokenizer = loop().policy.tokenizer
-    texts = random_prompts(tokenizer, writable(tokenizer), 20, 5, torch.Generator().manual_seed(0))
+    tokens = uniform(writable(tokenizer), 20, 5, torch.Generator().manual_seed(0))
+    texts = decode(tokenizer, tokens)
     assert [len(text) for text in texts] == [5] * 20
     assert len(set(texts)) == 20
 
@@ -199,3 +213,12 @@ def test_provenance_names_rows_and_verbalizers(loop: Callable[..., Loop]) -> Non
     assert found["rows"] == {"train": 12, "dev": 9, "test": 9}
     assert found["verbalizers"] == {"bird": "bird", "cat": "cat", "dog": "dog"}
     assert found["fingerprint"] == "none"
+
+
+def test_a_given_prompt_is_measured_with_its_spaces(loop: Callable[..., Loop]) -> None:
+    task = loop().task
+    (row,) = task.measure([" sings "], "test").details["prompts"]
+    assert row["prompt"] == " sings "
+    right = task.logits(task.report, [" sings "], "test").argmax(-1) == task.splits["test"].labels
+    assert row["accuracy"] == pytest.approx(right.double().mean().item())
+    assert task.search.calls == 0

@@ -106,3 +106,15 @@ def test_the_plugin_registers_its_parts() -> None:
         "prompt-classification": "tgframe_prompts.task:PromptClassification",
         "classification-gap": "tgframe_prompts.preference:ClassificationGap",
     }
+
+
+@needs_plugins
+def test_presets_are_known_by_name(tmp_path: Path) -> None:
+    verbalizers = 'verbalizers: {"0": " bad", "1": " good"}'
+    found = check(tmp_path, RECIPE.replace(verbalizers, "preset: sst-2"))
+    assert found.returncode == 0, found.stderr
+    assert "preset: sst-2" in found.stdout
+    found = check(tmp_path, RECIPE.replace(verbalizers, "preset: sst2"))
+    assert found.returncode == 1
+    assert "task.preset" in found.stderr
+    assert "Did you mean 'sst-2'" in found.stderr

@@ -64,8 +64,14 @@ def column(splits: Splits, split: str, names: Sequence[str], what: str) -> list[
 
 
 def label_names(splits: Splits, split: str, names: Sequence[str]) -> list[str]:
-    """Return the label of each row as text; class names where the column has them."""
+    """Return the label of each row as text; class names where the column has them.
+
+    Raises :class:`~tgframe.DataError` when the column or a label is missing.
+    """
     values = column(splits, split, names, "label")
+    for row, value in enumerate(values):
+        if value is None or value != value:  # a number column with empty cells may hold NaN
+            raise DataError(f"Row {row} of {place(splits, split)} must have a label, but has none. Mend or drop it.")
     for name in names:
         feature = splits.rows[split].features.get(name)
         known = getattr(feature, "names", None)

@@ -49,7 +49,7 @@ class GapSource(PreferenceSource):
     def judge(self, rollouts: Rollouts) -> Preferences:
         split = rollouts.prompts.split
         texts = [text for group in rollouts.texts for text in group]
-        scores = self.task.preference(self.task.search, texts, split, self._texts(split))
+        scores = self.task.search_preference(texts, split, self._texts(split))
         values = scores.reshape(len(rollouts.prompts), rollouts.k)
         if self.options.zscore:
             # 1e-4 as in RLPrompt: a group of equal prompts has no deviation.

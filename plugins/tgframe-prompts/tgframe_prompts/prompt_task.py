@@ -14,7 +14,8 @@ from tgframe_prompts.calibration import calibrated
 from tgframe_prompts.gap import Gap
 from tgframe_prompts.judge import Judge
 from tgframe_prompts.measure import measure
-from tgframe_prompts.reading import examples, require_splits, words
+from tgframe_prompts.presets import PLAIN, filled
+from tgframe_prompts.reading import TRAIN, examples, require_splits, words
 from tgframe_prompts.scorer import Scorer
 from tgframe_prompts.template import parse
 from tgframe_prompts.vocabulary import unwritable
@@ -47,19 +48,22 @@ class PromptTask(Task):
         """Judgments that only measure; nothing that is searched for sees them."""
         self.gap = Gap()
         """How prompts are ranked; a `classification-gap` preference puts its own here."""
+        self.asked = 0
+        """Prompts that the run has had judged on train, repeats counted."""
         self.share = 1.0
         """Share of the train texts that one judgment sees."""
 
     @classmethod
     def load(cls, options: PromptClassification, context: Context) -> PromptTask:
         """Read data and classifier."""
+        options = filled(options)
         data = options.data.build(context).load(context)
         require_splits(data)
         verbalizers = words(options, data)
         splits = examples(options, data, verbalizers)
         classifier = options.classifier.build(context)
         classifier.verbalize(verbalizers)
-        scorer = Scorer(classifier, parse(options.template), options.truncate, splits, context.runtime)
+        scorer = Scorer(classifier, parse(options.template or PLAIN), options.truncate, splits, context.runtime)
         source = {"fingerprint": data.fingerprint, "source": dict(data.provenance)}
         return cls(options, splits, verbalizers, scorer, source)
 
@@ -91,6 +95,11 @@ class PromptTask(Task):
         found = self.logits(judge, prompts, split, index)
         return self.gap.scores(found, labels if index is None else labels[index])
 
+    def search_preference(self, prompts: Sequence[str], split: str, index: Tensor | None = None) -> Tensor:
+        """Return :meth:`preference` at the run's expense."""
+        self.asked += len(prompts) if split == TRAIN else 0
+        return self.preference(self.search, prompts, split, index)
+
     def sample(self, policy: Policy, sampler: Sampler, split: str, generator: torch.Generator) -> list[str]:
         """Return the texts of prompts that the policy writes now."""
         prompts = self.prompts(policy, split, 1, generator)
@@ -115,8 +124,9 @@ class PromptTask(Task):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the search has paid for."""
-        return self.search.state_dict()
+        return {**self.search.state_dict(), "asked": self.asked}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what :meth:`state_dict` returned."""
         self.search.load_state_dict(state)
+        self.asked = int(state["asked"])

@@ -15,12 +15,14 @@ import torch
 from torch import Tensor
 
 from tgframe import Evaluation
+from tgframe_prompts.greedy_search import GreedySearch
 from tgframe_prompts.random_search import RandomSearch
 from tgframe_prompts.reading import DEV, TRAIN
-from tgframe_prompts.vocabulary import random_prompts, writable
+from tgframe_prompts.vocabulary import decode, uniform, writable
 
 if TYPE_CHECKING:
     from tgframe import Policy, Sampler
+    from tgframe_prompts.equal_calls import EqualCalls
     from tgframe_prompts.judge import Judge
     from tgframe_prompts.prompt_task import PromptTask
 
@@ -54,20 +56,20 @@ class Finals:
 def systems(
     task: PromptTask, policy: Policy, sampler: Sampler, split: str, generator: torch.Generator
 ) -> Iterator[tuple[str, Evaluation]]:
-    """Yield ``no_prompt``, ``random_mean``, ``top3`` and, on wish, ``random_search`` at equal calls."""
+    """Yield ``no_prompt``, ``random_mean``, ``top3`` and, on wish, other searches at equal calls."""
     options = task.options
     tokens = writable(policy.tokenizer)
     yield "no_prompt", task.measure([""], split)
-    drawn = random_prompts(policy.tokenizer, tokens, options.random_prompts, options.prompt_length, generator)
-    yield "random_mean", task.measure(drawn, split)
+    drawn = uniform(tokens, options.random_prompts, options.prompt_length, generator)
+    yield "random_mean", task.measure(decode(policy.tokenizer, drawn), split)
     found = finals(task, task.search, _candidates(task, task.sample(policy, sampler, TRAIN, generator)))
-    yield f"top{options.top}", _measured(task, found, split)
-    if not options.random_search:
-        return
-    search = RandomSearch(task, policy.tokenizer, tokens, generator)
-    search.run(found.calls, len(found.prompts))
-    other = finals(task, search.judge, search.prompts, len(found.prompts))
-    yield "random_search", _measured(task, other, split)
+    yield f"top{options.top}", _measured(task, found, split, repeats=task.asked - found.judged)
+    if options.random_search:
+        search: EqualCalls = RandomSearch(task, policy.tokenizer, tokens, generator)
+        yield "random_search", _measured(task, _searched(task, search, found), split)
+    if options.greedy_search:
+        search = GreedySearch(task, policy.tokenizer, tokens, generator)
+        yield "greedy_search", _measured(task, _searched(task, search, found), split)
 
 
 def finals(task: PromptTask, judge: Judge, candidates: Sequence[str], count: int | None = None) -> Finals:
@@ -96,10 +98,16 @@ def seen_preference(task: PromptTask, judge: Judge, prompts: Sequence[str]) -> T
 
 def _candidates(task: PromptTask, fresh: Sequence[str]) -> list[str]:
     """Judge fresh prompts on train; return them with all that the run has judged there before."""
-    task.preference(task.search, fresh, TRAIN)
+    task.search_preference(fresh, TRAIN)
     return task.search.prompts(TRAIN)
 
 
-def _measured(task: PromptTask, found: Finals, split: str) -> Evaluation:
+def _searched(task: PromptTask, search: EqualCalls, found: Finals) -> Finals:
+    """Let another search spend what the run has spent, on as many finalists."""
+    search.run(found.calls, len(found.prompts))
+    return finals(task, search.judge, search.prompts, len(found.prompts))
+
+
+def _measured(task: PromptTask, found: Finals, split: str, **more: int) -> Evaluation:
     top = task.options.top
-    return task.measure(found.prompts[:top], split, found.details(top))
+    return task.measure(found.prompts[:top], split, {**found.details(top), **more})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import attrs
 from attrs.validators import ge, gt, in_, optional
 
 from tgframe import DataSource, Specification, Task
 from tgframe_prompts.classifiers.model import Classifier
+from tgframe_prompts.presets import PresetName
 from tgframe_prompts.template import parse
 
 if TYPE_CHECKING:
@@ -31,15 +32,18 @@ class PromptClassification(Specification[Task]):
     """Labelled texts: splits ``train`` and ``dev`` for judging prompts, and the split that is reported on."""
     classifier: Classifier
     """Which frozen model classifies: ``masked-lm``, ``causal-lm`` or ``embedding``."""
+    preset: PresetName | None = attrs.field(default=None, validator=optional(in_(get_args(PresetName))))
+    """Data set whose usual ``verbalizers`` (of the labels 0, 1, …) and ``template`` are taken where they are null."""
     text: str | tuple[str, ...] = ("text", "sentence")
     """Column of the texts, or several names of which each split has one."""
     label: str | tuple[str, ...] = ("label",)
     """Column of the labels, or several names of which each split has one."""
     verbalizers: dict[str, str] | None = None
-    """Label to the word that stands for it, exactly as written, leading space included; null takes the labels. Classes
-    are in this order."""
-    template: str = attrs.field(default="{text}{prompt}{mask}", validator=_valid_template)
-    """How text, prompt and mask are joined. Spaces are kept as written, prompts are pasted as they were decoded."""
+    """Label to the word that stands for it, exactly as written, leading space included; null takes the preset's, and
+    without a preset the labels themselves. Classes are in this order."""
+    template: str | None = attrs.field(default=None, validator=optional(_valid_template))
+    """How text, prompt and mask are joined; null takes the preset's, and without a preset ``{text}{prompt}{mask}``.
+    Spaces are kept as written, prompts are pasted as they were decoded."""
     truncate: Literal["left", "right"] = attrs.field(default="right", validator=in_(("left", "right")))
     """The side on which a text is cut that is too long for the classifier; prompt, mask and template never are."""
     calibrate: Literal["none", "mean-logit"] = attrs.field(default="none", validator=in_(("none", "mean-logit")))
@@ -55,6 +59,8 @@ class PromptClassification(Specification[Task]):
     """Tokens of a uniform prompt: as many as the sampler draws, for a fair comparison."""
     random_search: bool = True
     """Compare with random search at equal calls, which takes about as long as all judging of the run."""
+    greedy_search: bool = False
+    """Compare with greedy search, one token at a time, at equal calls, which takes as long again."""
     finalists: int = attrs.field(default=16, validator=ge(1))
     """Prompts, best by the preference on train, that are ranked on dev at the end."""
     top: int = attrs.field(default=3, validator=ge(1))

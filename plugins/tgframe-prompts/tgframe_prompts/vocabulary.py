@@ -37,7 +37,6 @@ def writable(tokenizer: Any) -> Tensor:
     return torch.tensor([token for token in range(len(tokenizer)) if token not in banned])
 
 
-def random_prompts(tokenizer: Any, tokens: Tensor, count: int, length: int, generator: torch.Generator) -> list[str]:
-    """Return the texts of ``count`` prompts of ``length`` tokens, drawn evenly from ``tokens``."""
-    drawn = torch.randint(len(tokens), (count, length), generator=generator)
-    return decode(tokenizer, tokens[drawn])
+def uniform(tokens: Tensor, count: int, length: int, generator: torch.Generator) -> Tensor:
+    """Return int64 ``[count,length]``: prompts drawn evenly from ``tokens``."""
+    return tokens[torch.randint(len(tokens), (count, length), generator=generator)]
