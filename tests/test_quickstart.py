@@ -89,7 +89,7 @@ def test_a_run_folder_is_whole(folder: Path) -> None:
     assert len(sample["guidance"]) == len(sample["tokens"]) == 5
     assert {"preference", "aggregate", "text"} <= sample.keys()
     assert len(rows(folder / "eval.jsonl")) >= 20
-    for name in ("policy/adaptor.safetensors", "guidance", "tensorboard", "checkpoints/step-4/MANIFEST.json"):
+    for name in ("policy/adaptor.safetensors", "guidance", "tensorboard", "checkpoints/step-8/MANIFEST.json"):
         assert (folder / name).exists(), name
     assert not list(folder.rglob("*.pt")) + list(folder.rglob("*.bin")) + list(folder.rglob("*.pkl"))
 
@@ -116,7 +116,7 @@ def test_a_finished_run_can_be_used(folder: Path) -> None:
 def test_loading_brings_the_trained_weights_back(folder: Path) -> None:
     from tgframe.runtime.checkpoint import read_checkpoint
 
-    state = read_checkpoint(folder / "checkpoints" / "step-4")
+    state = read_checkpoint(folder / "checkpoints" / "step-8")
     loaded = tgframe.load(folder).policy.state_dict()  # type: ignore[attr-defined]
     assert state["policy"].keys() == loaded.keys()
     assert all((state["policy"][key] == loaded[key]).all() for key in loaded)
