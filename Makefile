@@ -26,8 +26,9 @@ types: $(VENV)/.developing
 layers: $(VENV)/.developing
 	$(BIN)/lint-imports
 
+# One thread: the models of the tests are tiny, and threads would only get in each other's way.
 unit: $(VENV)/.developing
-	$(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
