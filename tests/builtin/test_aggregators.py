@@ -96,3 +96,9 @@ def test_length_effects() -> None:
     assert [aggregator.length_effect() for aggregator in ALL] == ["sum", "none", "none"]
     with pytest.raises(ValueError, match="length"):
         Mean("word")  # type: ignore[arg-type]
+
+
+def test_completions_of_one_length_have_the_sum_to_the_last_bit() -> None:
+    values = torch.randn(3, 7, 5, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(3, 7, 5, dtype=torch.bool)
+    assert torch.equal(Mean().aggregate(values, mask), Sum().aggregate(values, mask))

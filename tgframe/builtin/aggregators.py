@@ -47,11 +47,12 @@ class Mean(Aggregator):
     def aggregate(self, values: Tensor, mask: Tensor) -> Tensor:
         """Return the means, float ``[B,K]``."""
         lengths = mask.sum(-1)
-        means = values.masked_fill(~mask, 0.0).sum(-1) / lengths.clamp_min(1)
+        sums = values.masked_fill(~mask, 0.0).sum(-1)
         if self.length == "none":
-            return means
-        present = (lengths > 0).sum(-1, keepdim=True).clamp_min(1)
-        return means * (lengths.sum(-1, keepdim=True) / present)
+            return sums / lengths.clamp_min(1)
+        shared = lengths.sum(-1, keepdim=True) / (lengths > 0).sum(-1, keepdim=True).clamp_min(1)
+        # The share first: where all are of one length it is exactly 1, and the mean is the sum to the last bit.
+        return sums * (shared / lengths.clamp_min(1))
 
     def length_effect(self) -> Literal["none"]:
         return "none"
