@@ -49,8 +49,9 @@ def signature(function: Callable[..., Any]) -> str:
 def members(public: type[Any]) -> Iterator[str]:
     """Describe fields and methods that a class defines itself."""
     fields = {field.name: field for field in attrs.fields(public)} if attrs.has(public) else {}
-    for name, field in fields.items():
-        yield f"{name}: {field.type}{'' if field.default is attrs.NOTHING else ' = …'}"
+    written = {name: kind for base in reversed(public.__mro__) for name, kind in inspect.get_annotations(base).items()}
+    for name, field in fields.items():  # as it is written: a recipe that names the class resolves the type of the field
+        yield f"{name}: {written[name]}{'' if field.default is attrs.NOTHING else ' = …'}"
     if not fields:
         yield from (f"{name}: {kind}" for name, kind in inspect.get_annotations(public).items())
     for name, value in vars(public).items():
