@@ -37,11 +37,12 @@ def table(result: dict[str, Any]) -> str:
     metrics = list(result["scores"])
     systems = list(dict.fromkeys(system for scores in result["scores"].values() for system in scores))
     width = max(map(len, [*systems, "system"]))
-    lines = [f"{'system':<{width}}  " + "  ".join(f"{metric:>10}" for metric in metrics)]
+    widths = {metric: max(10, len(metric)) for metric in metrics}
+    lines = [f"{'system':<{width}}  " + "  ".join(f"{metric:>{widths[metric]}}" for metric in metrics)]
     for system in systems:
-        values = [result["scores"][metric].get(system) for metric in metrics]
-        shown = "  ".join(" " * 10 if value is None else f"{value:>10.4f}" for value in values)
-        lines.append(f"{system:<{width}}  {shown}")
+        values = {metric: result["scores"][metric].get(system) for metric in metrics}
+        cells = {metric: "" if value is None else f"{value:.4f}" for metric, value in values.items()}
+        lines.append(f"{system:<{width}}  " + "  ".join(f"{cells[metric]:>{widths[metric]}}" for metric in metrics))
     cost = result["cost"]
     lines.append(
         f"{cost['seconds']:.0f} s ({cost['evaluation_seconds']:.0f} s of it evaluation and baselines), "
