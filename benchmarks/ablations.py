@@ -3,7 +3,7 @@
     python benchmarks/ablations.py aggregation --seeds 8 --jobs 2
     python benchmarks/ablations.py components --seeds 8 --jobs 2
 
-Runs recipes/ablations/prompts.yaml (about 40 s a run on one core) and writes benchmarks/results/ablation_NAME.json: the
+Runs recipes/ablations/prompts.yaml (about 85 s a run on one core) and writes benchmarks/results/ablation_NAME.json: the
 cells, summary and comparisons of the swap. A swap that was interrupted goes on. Prompts have five tokens, always, so
 that `sum` and `mean` (times the mean length of the group) are the same aggregator: that the two cells are identical,
 run by run, is asserted.
