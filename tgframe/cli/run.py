@@ -42,7 +42,8 @@ def table(result: dict[str, Any]) -> str:
     for system in systems:
         values = {metric: result["scores"][metric].get(system) for metric in metrics}
         cells = {metric: "" if value is None else f"{value:.4f}" for metric, value in values.items()}
-        lines.append(f"{system:<{width}}  " + "  ".join(f"{cells[metric]:>{widths[metric]}}" for metric in metrics).rstrip())
+        row = "  ".join(f"{cells[metric]:>{widths[metric]}}" for metric in metrics)
+        lines.append(f"{system:<{width}}  {row}".rstrip())
     cost = result["cost"]
     lines.append(
         f"{cost['seconds']:.0f} s ({cost['evaluation_seconds']:.0f} s of it evaluation and baselines), "
