@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy import stats
 from torch import Tensor
+
+from tgframe.swap.statistics import t_interval
 
 ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "recipes" / "hh-harmless-guidance.yaml"
@@ -98,9 +99,10 @@ def bigrams(train: Sequence[tuple[str, str]], test: Sequence[tuple[str, str]]) -
 
 def interval(values: Sequence[float]) -> dict[str, Any]:
     """Return the mean with its 95 % t-interval."""
-    mean = statistics.fmean(values)
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    return {"mean": mean, "low": mean - half, "high": mean + half, "each": list(values)}
+    mean, bounds = statistics.fmean(values), t_interval(values)
+    assert bounds is not None, "a mean of one value has no interval"
+    low, high = bounds
+    return {"mean": mean, "low": low, "high": high, "each": list(values)}
 
 
 def main() -> None:

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy import stats
 
 import tgframe
 from tgframe.builtin.samplers import Sample
+from tgframe.swap.statistics import t_interval
 
 ROOT = Path(__file__).parent.parent
 OBJECTIVES = ("dpo", "pointwise-dpo", "ulma", "sft", "unlikelihood")
@@ -74,11 +74,11 @@ def measured(folder: Path, seed: int, options: argparse.Namespace) -> dict[str, 
 
 def interval(values: Sequence[float]) -> dict[str, Any]:
     """Return the mean with its 95 % t-interval; without one where there is a single value."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
+    mean, bounds = statistics.fmean(values), t_interval(values)
+    if bounds is None:
         return {"mean": mean, "each": list(values)}
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    return {"mean": mean, "low": mean - half, "high": mean + half, "each": list(values)}
+    low, high = bounds
+    return {"mean": mean, "low": low, "high": high, "each": list(values)}
 
 
 def compared(found: dict[str, list[dict[str, float]]], name: str) -> dict[str, Any]:

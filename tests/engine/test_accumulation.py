@@ -33,6 +33,13 @@ class ByToken(Reinforce):
         return -(worth * step.policy_logprobs)[step.rollouts.mask].mean(), {"worth": worth[step.rollouts.mask].mean()}
 
 
+class Unweighted(ByToken):
+    """The same loss, which hides how much a part weighs."""
+
+    def denominator(self, step: Any) -> float:
+        return 1.0
+
+
 class Length(PreferenceSource):
     """Judges by length; remembers how often it was asked."""
 
@@ -44,13 +51,15 @@ class Length(PreferenceSource):
         return Preferences.from_scores([[float(len(text)) for text in group] for group in rollouts.texts])
 
 
-def improved(make_run: MakeRun, prompts: int, accumulate: int, steps: int = 3) -> tuple[torch.Tensor, Any, Any]:
+def improved(
+    make_run: MakeRun, prompts: int, accumulate: int, steps: int = 3, objective: Reinforce | None = None
+) -> tuple[torch.Tensor, Any, Any]:
     torch.manual_seed(0)
     policy = TabularPolicy("abcd")
     guidance = TokenWorth(len(policy.tokenizer))
     torch.nn.init.normal_(guidance.worth.weight)
     improve = Improve(prompts=prompts, completions=3, accumulate=accumulate)
-    given = {"policy": policy, "guidance": guidance, "objective": ByToken(), "preference": Length()}
+    given = {"policy": policy, "guidance": guidance, "objective": objective or ByToken(), "preference": Length()}
     run = make_run(Schedule(steps=steps, improve=improve), folder=f"{prompts}-{accumulate}", **given)
     run = attrs.evolve(run, optimizers=Optimizers(Optimizer(lr=0.05)))
     improvement = Improvement(run, StepFiller(run))
@@ -69,7 +78,13 @@ def test_a_divided_step_is_the_whole_step(make_run: MakeRun, accumulate: int) ->
         for name in ("loss", "worth", "grad_norm"):
             assert one[name] == pytest.approx(other[name], rel=1e-4, abs=1e-6)
     assert run.parts.preference.asked == 3, "judged once a step, all together"
-    assert len({int(length) for length in run.parts.policy.state_dict()["table"].shape}) >= 1
+
+
+def test_parts_weigh_what_they_hold(make_run: MakeRun) -> None:
+    """With equal weights, the parts of the test above would make another update."""
+    whole, _, _ = improved(make_run, 8, 1)
+    parts, _, _ = improved(make_run, 8, 4, objective=Unweighted())
+    assert (parts - whole).abs().max() > 1e-3
 
 
 def test_parts_must_be_equal() -> None:

@@ -111,7 +111,8 @@ def _environment(folder: Path) -> dict[str, str]:
     for name, arguments in SHIMS.items():
         (folder / "bin" / name).write_text(f'#!/usr/bin/env bash\nexec "{folder}/bin/python" {arguments}\n')
         (folder / "bin" / name).chmod(0o755)
-    dropped = ("PYTHONPATH", "PYTHONHOME", "TGFRAME_BLOCK", "PYTEST_ADDOPTS", "VIRTUAL_ENV")
+    # pytest prints whole lines where CI or BUILD_NUMBER is set; the page shows what a reader's terminal does.
+    dropped = ("PYTHONPATH", "PYTHONHOME", "TGFRAME_BLOCK", "PYTEST_ADDOPTS", "VIRTUAL_ENV", "CI", "BUILD_NUMBER")
     kept = {
         name: value
         for name, value in os.environ.items()

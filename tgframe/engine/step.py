@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -29,12 +30,7 @@ class StepFiller:
 
     def judgments(self, rollouts: Rollouts) -> Preferences | None:
         """Return the judgments of the policy's completions, all at once; None where nobody in the step reads them."""
-        needs = self.parts.needs["objective"]
-        beneath = self.parts.needs.get("guidance", frozenset()) if "guidance" in needs else frozenset()
-        if "preferences" not in needs | beneath:
-            return None
-        assert self.parts.preference is not None, "composing checks that there is a preference"
-        return judged(self.run, self.parts.preference.judge, rollouts)
+        return self._judged(rollouts) if "preferences" in self._with_guidance(self.parts.needs["objective"]) else None
 
     def improvement(self, prompts: Prompts, rollouts: Rollouts | None, preferences: Preferences | None = None) -> Step:
         """Return the step that the objective sees; ``rollouts`` is None when it needs no completions of the policy."""
@@ -68,11 +64,19 @@ class StepFiller:
 
     def _fill(self, step: Step, rollouts: Rollouts, needs: set[str]) -> Step:
         step = step.with_fields(rollouts=rollouts)
-        beneath = self.parts.needs.get("guidance", frozenset()) if "guidance" in needs else frozenset()
-        if "preferences" in needs | beneath and "preferences" not in step.filled:
-            assert self.parts.preference is not None
-            step = step.with_fields(preferences=judged(self.run, self.parts.preference.judge, rollouts))
-        if "aggregator" in needs | beneath:
+        whole = self._with_guidance(needs)
+        if "preferences" in whole and "preferences" not in step.filled:
+            step = step.with_fields(preferences=self._judged(rollouts))
+        if "aggregator" in whole:
             step = step.with_fields(aggregator=self.parts.aggregator)
-        step = scored(self.parts, step, beneath | needs)
+        step = scored(self.parts, step, whole)
         return step.with_fields(guidance=self.values(step)) if "guidance" in needs else step
+
+    def _with_guidance(self, needs: Iterable[str]) -> frozenset[str]:
+        """Return ``needs``, and those of the guidance where they name it."""
+        wanted = frozenset(needs)
+        return wanted | self.parts.needs.get("guidance", frozenset()) if "guidance" in wanted else wanted
+
+    def _judged(self, rollouts: Rollouts) -> Preferences:
+        assert self.parts.preference is not None, "composing checks that there is a preference"
+        return judged(self.run, self.parts.preference.judge, rollouts)
