@@ -36,10 +36,10 @@ class ReferencePolicy(nn.Module, Policy):
 
     The policy inside is no submodule: it may be the one that is improved, and ``off`` what switches off its adapters.
 
-    Completions that were not drawn (without ``sample_logprobs``: read from data or written by people) come again in each
-    pass over the data. Their scores are remembered on the CPU by the tokens of prompt, prefix and completion, on which
-    alone they depend; the least recently used are forgotten first. Drawn completions are scored each time. A checkpoint
-    holds what is remembered: scored again in other batches, the same completion would be rounded differently.
+    Completions that were not drawn (without ``sample_logprobs``: read from data or written by people) come again in
+    each pass over the data. Their scores are remembered on the CPU by the tokens of prompt, prefix and completion, on
+    which alone they depend; the least recently used are forgotten first. Drawn completions are scored each time. A
+    checkpoint holds what is remembered: scored again in other batches, a completion would be rounded differently.
     """
 
     def __init__(self, policy: Policy, off: Off = contextlib.nullcontext, memory_bytes: int = MEMORY_BYTES) -> None:
