@@ -151,3 +151,33 @@ def test_the_plan_says_what_it_costs(plan: MakePlan) -> None:
         ["schedule.steps=200", "200", "0", "400", "0"],
         ["all", "cells,", "3", "seeds", "603", "0", "1,206", "0"],
     ]
+
+
+def test_whole_recipes_are_exchanged_under_the_key_recipe(plan: MakePlan) -> None:
+    Path("shy.yaml").write_text("extends: toy.yaml\nobjective: {weight: 0.5}\nschedule: {steps: 3}\n")
+    found = plan("recipe=shy.yaml,toy.yaml", "task.rights=8,10", overrides=["task.seconds=0.5"])
+    assert ids(found) == [
+        f"recipe={recipe},task.rights={rights}" for recipe in ("shy.yaml", "toy.yaml") for rights in (8, 10)
+    ]
+    assert found.baseline.id == "recipe=toy.yaml,task.rights=10"
+    assert [str(cell.recipe) for cell in found.cells] == ["shy.yaml"] * 2 + ["toy.yaml"] * 2
+    run = found.runs[0]
+    assert (run.resolved["objective"]["weight"], run.resolved["schedule"]["steps"]) == (0.5, 3)
+    assert (run.resolved["task"]["rights"], run.resolved["task"]["seconds"]) == (8, 0.5)
+
+
+def test_another_recipe_is_one_change_among_those_made_one_at_a_time(plan: MakePlan) -> None:
+    Path("shy.yaml").write_text("extends: toy.yaml\nobjective: {weight: 0.5}\n")
+    found = plan("task.rights=8", "recipe=shy.yaml", one_at_a_time=True)
+    assert ids(found) == [
+        "task.rights=10,recipe=toy.yaml",
+        "task.rights=8,recipe=toy.yaml",
+        "task.rights=10,recipe=shy.yaml",
+    ]
+    assert [run.resolved["objective"]["weight"] for run in found.runs[:3]] == [1.0, 1.0, 0.5]
+
+
+def test_a_recipe_that_is_not_there_is_told_with_its_name(plan: MakePlan) -> None:
+    [message] = mistakes(plan, "recipe=toy.yaml,absent.yaml")
+    assert "cell 'recipe=absent.yaml'" in message
+    assert "absent.yaml" in message.removeprefix("cell 'recipe=absent.yaml'")

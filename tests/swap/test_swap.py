@@ -27,6 +27,7 @@ if not prepared.exists():
     (folder / "recipe.yaml").touch()
     sys.exit("Traceback\\nValueError: not prepared")
 shutil.copytree(prepared, folder)
+(folder / "asked").write_text(sys.argv[2])
 """
 Scores = Callable[[Any], Mapping[str, Mapping[str, float | None]]]
 
@@ -56,6 +57,13 @@ def accuracy(run: Any) -> dict[str, dict[str, float]]:
     """0.01 better with every point of `rights` above 10, and noise that the cells of a seed share in part."""
     noise = 0.02 * (run.seed % 3) + 0.002 * ((run.seed * run.resolved["task"]["rights"]) % 5)
     return {"accuracy": {"before": 0.5, "after": 0.01 * run.resolved["task"]["rights"] + 0.5 + noise}}
+
+
+def test_every_run_is_of_its_cell_s_recipe(prepare: Any, tmp_path: Path) -> None:
+    Path("shy.yaml").write_text("extends: toy.yaml\nobjective: {weight: 0.5}\n")
+    swap(prepare(accuracy, "recipe=toy.yaml,shy.yaml"), tmp_path / "out", say=silent)
+    for recipe in ("toy.yaml", "shy.yaml"):
+        assert {path.read_text() for path in (tmp_path / "out" / "cells").glob(f"*{recipe}/*/asked")} == {recipe}
 
 
 def comparison(found: Mapping[str, Any], cell: str, system: str = "after", metric: str = "accuracy") -> Any:

@@ -96,7 +96,11 @@ def show(
 
 Vary = Annotated[
     list[str] | None,
-    typer.Option(metavar="KEY=V,V", help="A key and the values to compare, in YAML or as @file.yaml; may be repeated."),
+    typer.Option(
+        metavar="KEY=V,V",
+        help="A key and the values to compare, in YAML or as @file.yaml; recipe=FILE,FILE compares whole recipes. "
+        "May be repeated.",
+    ),
 ]
 Budget = Annotated[
     list[str] | None,

@@ -7,14 +7,15 @@ import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import attrs
 
 from tgframe.errors import RecipeError
 from tgframe.recipe.load import load_recipe
 from tgframe.registry.manager import Plugins
-from tgframe.swap.request import Request, Value, Vary
+from tgframe.swap.request import RECIPE, Request, Value, Vary
 
 _LONGEST = 100
 """Characters of a folder's name."""
@@ -26,8 +27,10 @@ class Cell:
 
     settings: Mapping[str, str]
     """Varied key to the text of its value."""
+    recipe: Path
+    """The recipe that is run."""
     overrides: tuple[str, ...]
-    """What makes the recipe this cell."""
+    """What is laid over the recipe."""
     baseline: bool
 
     @property
@@ -51,52 +54,71 @@ def make_cells(request: Request, plugins: Plugins) -> list[Cell]:
 
     One at a time, the first cell is the recipe as it stands, and each other one changes a single key.
     """
-    recipe = _resolved(request, (), plugins)
-    own = {vary.key: _own(request, vary, recipe, plugins) for vary in request.vary}
+    resolved = _resolved(request, _Change(request.recipe), plugins)
+    own = {vary.key: _own(request, vary, resolved, plugins) for vary in request.vary}
     if not request.one_at_a_time:
-        return _product(request.vary, own)
-    texts = {key: value.text if value else _text(recipe, key) for key, value in own.items()}
+        return _product(request, own)
+    texts = {key: value.text if value else _text(request, resolved, key) for key, value in own.items()}
     changed = [
-        Cell({**texts, vary.key: value.text}, (f"{vary.key}={value.yaml}",), False)
+        Cell({**texts, vary.key: value.text}, *_change(request, vary, value), baseline=False)
         for vary in request.vary
         for value in vary.values
         if value != own[vary.key]
     ]
-    return [Cell(texts, (), True), *changed]
+    return [Cell(texts, request.recipe, (), baseline=True), *changed]
 
 
-def _product(varied: Sequence[Vary], own: Mapping[str, Value | None]) -> list[Cell]:
-    first = tuple(own[vary.key] or vary.values[0] for vary in varied)
-    keys = [vary.key for vary in varied]
+class _Change(NamedTuple):
+    """What a value of a varied key does to a run."""
+
+    recipe: Path
+    overrides: tuple[str, ...] = ()
+
+
+def _change(request: Request, vary: Vary, value: Value) -> _Change:
+    if vary.key == RECIPE:
+        return _Change(Path(value.text))
+    return _Change(request.recipe, (f"{vary.key}={value.yaml}",))
+
+
+def _product(request: Request, own: Mapping[str, Value | None]) -> list[Cell]:
+    first = tuple(own[vary.key] or vary.values[0] for vary in request.vary)
     return [
-        Cell(
-            {key: value.text for key, value in zip(keys, values, strict=True)},
-            tuple(f"{key}={value.yaml}" for key, value in zip(keys, values, strict=True)),
-            values == first,
-        )
-        for values in itertools.product(*(vary.values for vary in varied))
+        _cell(request, values, baseline=values == first)
+        for values in itertools.product(*(vary.values for vary in request.vary))
     ]
 
 
-def _own(request: Request, vary: Vary, recipe: Mapping[str, Any] | None, plugins: Plugins) -> Value | None:
+def _cell(request: Request, values: Sequence[Value], baseline: bool) -> Cell:
+    """Return the cell in which each varied key has its value."""
+    chosen = list(zip(request.vary, values, strict=True))
+    changes = {vary.key: _change(request, vary, value) for vary, value in chosen}
+    recipe = changes[RECIPE].recipe if RECIPE in changes else request.recipe
+    overrides = tuple(itertools.chain.from_iterable(change.overrides for change in changes.values()))
+    return Cell({vary.key: value.text for vary, value in chosen}, recipe, overrides, baseline)
+
+
+def _own(request: Request, vary: Vary, resolved: Mapping[str, Any] | None, plugins: Plugins) -> Value | None:
     """Return the value that changes nothing, or None."""
-    if recipe is None:
+    if resolved is None:
         return None
-    overrides = {value: (f"{vary.key}={value.yaml}",) for value in vary.values}
-    return next((value for value, over in overrides.items() if _resolved(request, over, plugins) == recipe), None)
+    changes = {value: _change(request, vary, value) for value in vary.values}
+    return next((value for value, change in changes.items() if _resolved(request, change, plugins) == resolved), None)
 
 
-def _resolved(request: Request, overrides: Sequence[str], plugins: Plugins) -> Mapping[str, Any] | None:
+def _resolved(request: Request, change: _Change, plugins: Plugins) -> Mapping[str, Any] | None:
     """Return the recipe in full; None where it does not stand, which is told when the cells are checked."""
     try:
-        return load_recipe(request.recipe, [*request.common(), *overrides], plugins).resolved
+        return load_recipe(change.recipe, [*request.common(), *change.overrides], plugins).resolved
     except RecipeError:
         return None
 
 
-def _text(recipe: Mapping[str, Any] | None, key: str) -> str:
+def _text(request: Request, resolved: Mapping[str, Any] | None, key: str) -> str:
     """Return the recipe's own value as a short text: a component's name, else YAML."""
-    value: Any = recipe
+    if key == RECIPE:
+        return str(request.recipe)
+    value: Any = resolved
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     if isinstance(value, Mapping) and "type" in value:

@@ -86,7 +86,7 @@ def _load_cell(request: Request, cell: Cell, plugins: Plugins, mistakes: dict[st
     """Load a cell with every seed; of a cell that is mistaken, once is enough."""
     try:
         return [
-            load_recipe(request.recipe, [*_overrides(request, cell), *request.seeding(seed)], plugins)
+            load_recipe(cell.recipe, [*_overrides(request, cell), *request.seeding(seed)], plugins)
             for seed in request.seeds
         ]
     except RecipeError as error:

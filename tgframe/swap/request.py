@@ -9,6 +9,8 @@ from typing import Any
 import attrs
 
 SEED = "runtime.seed"
+RECIPE = "recipe"
+"""The key that stands for the recipe itself: its values are files."""
 
 
 @attrs.frozen
@@ -26,6 +28,7 @@ class Vary:
     """A key of the recipe and the values that it takes."""
 
     key: str
+    """``key.sub``, or ``recipe`` for the whole recipe."""
     values: tuple[Value, ...]
 
 

@@ -62,7 +62,7 @@ def _announced(plan: Plan, output: Path, there: int) -> str:
 def _command(plan: Plan, run: PlannedRun, output: Path, plugin_files: Sequence[Path]) -> Command:
     folder = output / run.folder
     plugins = (word for file in plugin_files for word in ("--plugin", str(file)))
-    words = (*_CHILD, "run", str(plan.request.recipe), *run.overrides, "--output", str(folder), *plugins)
+    words = (*_CHILD, "run", str(run.cell.recipe), *run.overrides, "--output", str(folder), *plugins)
     return Command(words, told_by(folder))
 
 
