@@ -136,3 +136,19 @@ def test_a_data_set_that_is_not_there_is_told(context: Any, monkeypatch: pytest.
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match=r"'no/such-data' could not be loaded: .* Check name"):
         Hub("no/such-data").load(context)
+
+
+def test_a_draw_stands_in_the_paths(tmp_path: Path, context: Any) -> None:
+    for draw in (13, 42):
+        (tmp_path / f"draw-{draw}").mkdir()
+        write(tmp_path / f"draw-{draw}" / "train.jsonl", f'{{"text": "of {draw}"}}\n')
+    files = Files(tmp_path / "draw-{draw}" / "train.jsonl", draw=42)
+    splits = files.load(context)
+    assert splits.rows["train"].to_list() == [{"text": "of 42"}]
+    assert splits.provenance == {"train": str(tmp_path / "draw-42" / "train.jsonl")}
+
+
+@pytest.mark.parametrize(("path", "draw", "why"), [("a.csv", 3, "no path has it"), ("{draw}.csv", None, "is null")])
+def test_a_draw_without_its_place_is_refused(path: str, draw: int | None, why: str) -> None:
+    with pytest.raises(ValueError, match=rf"`draw` must be given where a path has '{{draw}}', and only there: .*{why}"):
+        Files(Path(path), draw=draw)

@@ -41,13 +41,25 @@ class Files(DataSource):
     """File of the validation rows."""
     test: Path | None = None
     """File of the test rows."""
+    draw: int | None = None
+    """Which of several draws of the data: stands for ``{draw}`` in the paths. Null where they have no ``{draw}``."""
+
+    def __attrs_post_init__(self) -> None:
+        if (self.draw is None) == any("{draw}" in str(path) for path in self._paths().values()):
+            have, value = ("no path has", self.draw) if self.draw is not None else ("a path has", "null")
+            raise ValueError(
+                f"`draw` must be given where a path has '{{draw}}', and only there: {have} it, and it is {value}."
+            )
 
     def load(self, context: Context) -> Splits:
         """Read all files. Raises :class:`~tgframe.errors.DataError` naming file and, where it can, line."""
-        paths = {"train": self.train, "dev": self.dev, "test": self.test}
-        given = {split: path for split, path in paths.items() if path is not None}
+        given = {split: Path(str(path).replace("{draw}", str(self.draw))) for split, path in self._paths().items()}
         rows = {split: _read(path, context.cache_dir / "datasets") for split, path in given.items()}
         return Splits(rows, fingerprint(rows), {split: str(path) for split, path in given.items()})
+
+    def _paths(self) -> dict[str, Path]:
+        paths = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {split: path for split, path in paths.items() if path is not None}
 
 
 @attrs.frozen
