@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from tgframe import Prompts
-from tgframe.policies.layout import prefill, sequence
+from tgframe.policies.layout import prefill, sequence, source, written
 from tgframe.testing import make_rollouts
 
 START, CPU = 99, torch.device("cpu")
@@ -46,3 +46,19 @@ def test_sequences_leave_out_the_last_token() -> None:
     assert positions is not None
     assert mask[:, width:].all()
     assert (positions[:, 1:] - positions[:, :-1])[mask[:, :-1]].eq(1).all()
+
+
+def test_sources_start_at_the_first_position() -> None:
+    tokens, mask = source(prompts([[1, 2, 3], [4], []], 6), 9, CPU)
+    assert tokens[mask].tolist() == [1, 2, 3, 4, 9], "an empty one is the end token alone"
+    assert mask.tolist() == [[True] * 3, [True, False, False], [True, False, False]]
+    assert source(prompts([], 4), 9, CPU)[0].shape == (0, 0)
+
+
+def test_what_a_decoder_starts_from_is_never_padded() -> None:
+    rollouts = make_rollouts([["ab", "c"], ["", "defg"]], ["long prompt", "short"])
+    start = written(2, (START, 5), CPU)
+    assert start.tokens.tolist() == [[START, 5]] * 2
+    tokens, mask, positions = sequence(start, rollouts)
+    assert mask is positions is None
+    assert torch.equal(tokens[:, 2:].reshape(2, 2, -1), rollouts.tokens[..., :-1])

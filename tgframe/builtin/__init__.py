@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 @hookimpl
 def tgframe_register_samplers(register: Register) -> None:
-    """Register the samplers that draw from the policy token by token, and the one that reads rows."""
+    """Register the samplers that draw from the policy token by token, and those that search or read rows."""
     register("top-k", "tgframe.builtin.samplers:TopK")
     register("top-p", "tgframe.builtin.samplers:TopP")
     register("greedy", "tgframe.builtin.samplers:Greedy")
     register("sample", "tgframe.builtin.samplers:Sample")
+    register("beam", "tgframe.builtin.beam:Beam")
     register("dataset", "tgframe.builtin.dataset:DatasetSampler")
 
 
@@ -41,6 +42,7 @@ def tgframe_register_aggregators(register: Register) -> None:
 def tgframe_register_policies(register: Register) -> None:
     """Register the policies of the core."""
     register("causal", "tgframe.policies.causal:Causal")
+    register("seq2seq", "tgframe.policies.seq2seq:Seq2Seq")
     register("adaptor", "tgframe.policies.adaptor:Adaptor")
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen
-class TokenSampler(Sampler):
-    """What samplers that draw token by token share: the length of completions."""
+class WritingSampler(Sampler):
+    """What samplers share that let the policy write: the length of completions."""
 
     max_new_tokens: int = attrs.field(validator=ge(1))
     """Most tokens in a completion; the end token counts."""
@@ -40,12 +40,23 @@ class TokenSampler(Sampler):
             )
 
     def provides(self) -> frozenset[str]:
+        return frozenset({"on-policy"})
+
+    def limits(self) -> Limits:
+        """Return the same as the policy takes it."""
+        return Limits(self.max_new_tokens, self.min_new_tokens)
+
+
+@attrs.frozen
+class TokenSampler(WritingSampler):
+    """What samplers share that draw token by token."""
+
+    def provides(self) -> frozenset[str]:
         return frozenset({"on-policy", "exact"} if self._is_exact() else {"on-policy"})
 
     def sample(self, policy: Policy, prompts: Prompts, k: int, generator: torch.Generator) -> Rollouts:
         """Return ``k`` completions for each of ``B`` prompts, drawn from the policy of the moment."""
-        limits = Limits(self.max_new_tokens, self.min_new_tokens)
-        rollouts = policy.sample(prompts, k, self._draw, limits, generator)
+        rollouts = policy.sample(prompts, k, self._draw, self.limits(), generator)
         return attrs.evolve(rollouts, exact=self._is_exact() and not policy.decoding.banned)
 
     def _is_exact(self) -> bool:

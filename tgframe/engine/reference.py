@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tgframe.errors import ModelError
 from tgframe.interfaces.policy import Draw, Limits, Policy, Scores
-from tgframe.policies.decoder import evaluating
+from tgframe.policies.modes import evaluating
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +51,11 @@ class ReferencePolicy(nn.Module, Policy):
         self.decoding = policy.decoding
         self.version = policy.version
         self.hidden_size = policy.hidden_size
+
+    @property
+    def policy(self) -> Policy:
+        """The policy inside."""
+        return self._held[0]
 
     def score(
         self, rollouts: Rollouts, want: frozenset[str] = frozenset(), *, prefix: tuple[int, ...] | None = None

@@ -64,7 +64,9 @@ class Scores:
 class Policy(Specification["Policy"]):
     """A language model with its tokenizer. Parts that implement it are ``nn.Module`` objects as well.
 
-    Token layout, the same for sampling, scoring and guidance: ``[start] prompt (left-padded) prefix completion``.
+    Token layout, the same for sampling, scoring and guidance: ``[start] prompt (left-padded) prefix completion``. An
+    encoder-decoder model reads the prompt in its encoder, and ``[start] prefix completion`` in its decoder; its prompts
+    hold the special tokens that the tokenizer puts around a source. ``tokenizer.eos_token_id`` ends a completion.
     """
 
     tokenizer: Any
@@ -84,6 +86,15 @@ class Policy(Specification["Policy"]):
         Raises :class:`~tgframe.errors.ModelError` when a completion could outgrow the model's positions.
         """
 
+    def beam(self, prompts: Prompts, k: int, limits: Limits, *, beams: int, length_penalty: float = 1.0) -> Rollouts:
+        """Return the ``k`` best of ``beams`` completions for each prompt, best first, that a beam search finds.
+
+        They are compared by their log-probability divided by ``length ** length_penalty``. Nothing is drawn:
+        ``sample_logprobs`` is None, ``exact`` False. Raises :class:`~tgframe.errors.ModelError` where a completion
+        could outgrow the model's positions, or the policy cannot search.
+        """
+        raise ModelError(f"A {type(self).__name__} has no beam search. Use sampler 'greedy', or another policy.")
+
     @abstractmethod
     def score(
         self, rollouts: Rollouts, want: frozenset[str] = frozenset(), *, prefix: tuple[int, ...] | None = None
@@ -95,7 +106,10 @@ class Policy(Specification["Policy"]):
 
     @abstractmethod
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Return logits float ``[N,L,V]`` for sequences int64 ``[N,L]`` that an objective builds itself."""
+        """Return logits float ``[N,L,V]`` for sequences int64 ``[N,L]`` that an objective builds itself.
+
+        Raises :class:`~tgframe.errors.ModelError` where the model does not read prompt and completion as one sequence.
+        """
 
     @abstractmethod
     def encode(
@@ -109,7 +123,8 @@ class Policy(Specification["Policy"]):
     ) -> Prompts:
         """Tokenize prompt texts into :class:`~tgframe.interfaces.batch.Prompts`; an empty text is legal.
 
-        Texts longer than ``max_tokens`` lose their end: a task that would rather lose another part cuts beforehand.
+        Texts longer than ``max_tokens`` lose their end: a task that would rather lose another part cuts beforehand. The
+        special tokens of an encoder-decoder model's source count, and are never lost.
         """
 
     @abstractmethod

@@ -1,1 +1,1 @@
-"""Policies over decoder-only models: causal ones, whole or with adapters, and frozen ones with a trained adaptor."""
+"""Policies over language models, decoder-only or encoder-decoder: whole, with adapters, or frozen with an adaptor."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tgframe.errors import CheckpointError, ModelError
+from tgframe.interfaces.batch import Prompts, Rollouts
 from tgframe.interfaces.context import Runtime
-from tgframe.policies.decoder import DecoderPolicy
+from tgframe.interfaces.policy import Limits
 from tgframe.policies.head import logits_of
+from tgframe.policies.language_model_policy import LanguageModelPolicy
 from tgframe.policies.storage import save_language_model, sha256_of
 from tgframe.runtime.files import writing
 from tgframe.runtime.pretrained import load_causal
@@ -22,7 +25,7 @@ WEIGHTS = "adaptor.safetensors"
 BACKBONE = "backbone"
 
 
-class AdaptorPolicy(DecoderPolicy):
+class AdaptorPolicy(LanguageModelPolicy):
     """A frozen language model with a trained MLP on its last hidden state.
 
     The backbone is no submodule: it never trains, never leaves evaluation mode, is shared by copies of the policy, and
@@ -41,9 +44,12 @@ class AdaptorPolicy(DecoderPolicy):
         """The frozen ``transformers`` model inside."""
         return self._backbone.model
 
-    def _states(self, tokens: Tensor, mask: Tensor | None, positions: Tensor | None, cache: Any = None) -> Tensor:
-        with torch.no_grad():
-            return super()._states(tokens, mask, positions, cache)
+    def beam(self, prompts: Prompts, k: int, limits: Limits, *, beams: int, length_penalty: float = 1.0) -> Rollouts:
+        """Raise :class:`~tgframe.errors.ModelError`: ``generate`` would search without the MLP."""
+        raise ModelError("A policy 'adaptor' has no beam search. Use sampler 'greedy', or another policy.")
+
+    def _reading(self) -> AbstractContextManager[None]:
+        return torch.no_grad()
 
     def _logits(self, states: Tensor) -> Tensor:
         head = self.language_model.get_output_embeddings().weight.dtype

@@ -1,4 +1,4 @@
-"""The working part behind :class:`tgframe.policies.causal.Causal` with ``lora``."""
+"""The working part behind :class:`tgframe.policies.language_model.LanguageModel` with ``lora``."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tgframe.errors import ModelError
 from tgframe.interfaces.context import Locate, Runtime
 from tgframe.policies import adapters
-from tgframe.policies.decoder import DecoderPolicy
-from tgframe.policies.head import logits_of
+from tgframe.policies.language_model_policy import PLAIN, LanguageModelPolicy
+from tgframe.policies.passes import Passes
 from tgframe.policies.storage import save_tokenizer
-from tgframe.runtime.pretrained import load_causal, load_tokenizer
+from tgframe.runtime.pretrained import load_language_model, load_tokenizer
 
 
-class LoraPolicy(DecoderPolicy):
-    """A causal language model that stays frozen, with adapters that are trained.
+class LoraPolicy(LanguageModelPolicy):
+    """A language model that stays frozen, with adapters that are trained.
 
     ``state_dict`` holds the adapters, the version, and the sha256 of the frozen weights. Copies share the frozen
     weights: they never change.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, runtime: Runtime, name: str) -> None:
-        super().__init__(model.get_base_model(), tokenizer, runtime, name)
+    def __init__(self, model: Any, tokenizer: Any, runtime: Runtime, name: str, passes: Passes = PLAIN) -> None:
+        super().__init__(model.get_base_model(), tokenizer, runtime, name, passes)
         self.model = model
         """The ``peft`` model."""
         self.eval()
@@ -41,9 +41,6 @@ class LoraPolicy(DecoderPolicy):
     def without_adapters(self) -> AbstractContextManager[None]:
         """Return a context in which this is the base model. No backward pass may happen inside."""
         return self.model.disable_adapter()  # type: ignore[no-any-return]
-
-    def _logits(self, states: Tensor) -> Tensor:
-        return logits_of(self.language_model, states)
 
     def add_tokens(self, tokens: Sequence[str]) -> tuple[int, ...]:
         """Return the ids of control tokens that are in the vocabulary already.
@@ -80,7 +77,7 @@ class LoraPolicy(DecoderPolicy):
             name = str(json.loads((folder / adapters.CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"])
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"{str(folder / adapters.CONFIG)!r} names no base model: {error}.") from error
-        model, _ = load_causal(locate(name))
+        model, _ = load_language_model(locate(name))
         adapted = adapters.load(model, folder)
         return cls(adapted.to(runtime.device), load_tokenizer(str(folder)), runtime, name)
 

@@ -14,10 +14,10 @@ from tgframe.errors import ModelError
 
 @attrs.frozen
 class SpecialTokens:
-    """The special ids of a decoder-only model."""
+    """The special ids of a model."""
 
     start: int
-    """Stands before every prompt."""
+    """Stands before every prompt; in an encoder-decoder model, at the start of what the decoder reads."""
     end: int | None
     """Ends a completion; None where the tokenizer has no end token."""
     pad: int
@@ -25,7 +25,10 @@ class SpecialTokens:
 
     @classmethod
     def of(cls, tokenizer: Any, name: str) -> SpecialTokens:
-        """Read them from a tokenizer. Raises :class:`~tgframe.errors.ModelError` when nothing can start a text."""
+        """Read those of a decoder-only model from its tokenizer.
+
+        Raises :class:`~tgframe.errors.ModelError` when nothing can start a text.
+        """
         end = tokenizer.eos_token_id
         start = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
         if start is None:
@@ -39,6 +42,33 @@ def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     if not texts:
         return []
     return [list(ids) for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
+
+
+def tokenize_sources(tokenizer: Any, texts: Sequence[str], max_tokens: int | None) -> list[list[int]]:
+    """Return the ids of each text, with the special tokens that the tokenizer puts around it.
+
+    What is longer than ``max_tokens``, these included, loses the end of the text, and never one of these.
+    """
+    if not texts:
+        return []
+    found = tokenizer(list(texts), return_special_tokens_mask=True, verbose=False)
+    rows = zip(found["input_ids"], found["special_tokens_mask"], strict=True)
+    return [_cut(list(ids), special, max_tokens) for ids, special in rows]
+
+
+def _cut(ids: list[int], special: Sequence[int], max_tokens: int | None) -> list[int]:
+    text = [place for place, added in enumerate(special) if not added]
+    surplus = 0 if max_tokens is None else min(max(0, len(ids) - max_tokens), len(text))
+    lost = set(text[len(text) - surplus :])
+    return [token for place, token in enumerate(ids) if place not in lost]
+
+
+def tokenize_targets(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Return the ids of each text as the tokenizer cuts up what a decoder writes, without special tokens."""
+    if not texts:
+        return []
+    found = tokenizer(text_target=list(texts), add_special_tokens=False, verbose=False)
+    return [list(ids) for ids in found["input_ids"]]
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int, side: Literal["left", "right"]) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """The decoding loop: one prompt pass a prompt, then one token a step for all rows, with a key-value cache.
 
 It feeds ids: no text, no tokenizer, no Python per row. The rows are ``N = BK``, completions of one prompt side by side.
+Whether the model reads the prompt before the completion or in an encoder of its own is a matter of its :class:`Past`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _ASK_EVERY = 8
 
 @attrs.frozen(eq=False)
 class Prefill:
-    """What the model reads before it writes: ``[start] prompt prefix``, padded on the left."""
+    """What the model reads before it writes, padded on the left: ``[start] prompt prefix``, or in the decoder of an
+    encoder-decoder model ``[start] prefix``."""
 
     tokens: Tensor
     """int64 ``[B,C]``, ``C >= 1``."""
@@ -43,11 +45,18 @@ def positions_of(mask: Tensor) -> Tensor:
     return (mask.long().cumsum(-1) - 1).clamp_min(0)
 
 
+class Past(Protocol):
+    """What the model remembers of what it has read: a ``transformers`` cache, and the source of an encoder-decoder."""
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeat every row in place."""
+
+
 class Forward(Protocol):
     """One pass of the model."""
 
-    def __call__(self, tokens: Tensor, mask: Tensor | None, positions: Tensor | None, cache: Any) -> Tensor:
-        """Return fresh float32 ``[N,V]`` logits after the last of ``tokens`` int64 ``[N,L]``, and grow the cache.
+    def __call__(self, tokens: Tensor, mask: Tensor | None, positions: Tensor | None, past: Any) -> Tensor:
+        """Return fresh float32 ``[N,V]`` logits after the last of ``tokens`` int64 ``[N,L]``, and grow the past.
 
         ``mask`` bool ``[N,past+L]`` and ``positions`` int64 ``[N,L]`` are None where nothing is padded.
         """
@@ -81,7 +90,7 @@ class Drawn:
 
 def decode(
     forward: Forward,
-    cache: Any,
+    past: Past,
     prefill: Prefill,
     k: int,
     draw: Draw,
@@ -89,13 +98,13 @@ def decode(
     vocabulary: Vocabulary,
     generator: torch.Generator,
 ) -> Drawn:
-    """Write ``k`` completions for each of ``B`` prefills, into an empty ``transformers`` cache, in inference mode."""
+    """Write ``k`` completions for each of ``B`` prefills, on a past of as many rows, in inference mode."""
     fixed = limits.min_new_tokens >= limits.max_new_tokens
     never, early = _barred(vocabulary, fixed, prefill.tokens.device)
     with torch.inference_mode():
-        logits = forward(prefill.tokens, prefill.mask, prefill.positions, cache)
+        logits = forward(prefill.tokens, prefill.mask, prefill.positions, past)
         if k > 1:
-            cache.batch_repeat_interleave(k)
+            past.batch_repeat_interleave(k)
             logits = logits.repeat_interleave(k, 0)
         rows = _Rows(prefill.repeat(k), limits.max_new_tokens, vocabulary, ends=not fixed)
         for step in range(limits.max_new_tokens):
@@ -105,7 +114,7 @@ def decode(
             tokens = rows.add(*draw(logits, generator))
             if step + 1 == limits.max_new_tokens or rows.all_finished():
                 break
-            logits = forward(tokens.unsqueeze(-1), rows.mask(), rows.positions(), cache)
+            logits = forward(tokens.unsqueeze(-1), rows.mask(), rows.positions(), past)
         length = rows.longest()
     # Clones made outside inference mode may take part in autograd.
     return Drawn(*(part[:, :length].clone() for part in (rows.tokens, rows.real, rows.logprobs)))

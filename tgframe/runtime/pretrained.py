@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.utils import find_adapter_config_file
 
 from tgframe.errors import ModelError
@@ -67,6 +67,27 @@ def load_tokenizer(name: str) -> Any:
 def load_causal(name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
     """Return a decoder-only language model and its tokenizer (see :func:`load_model`)."""
     return load_model(AutoModelForCausalLM, name, dtype), load_tokenizer(name)
+
+
+def load_seq2seq(name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
+    """Return an encoder-decoder language model and its tokenizer (see :func:`load_model`).
+
+    Raises :class:`~tgframe.ModelError` when there is no encoder, too.
+    """
+    model = load_model(AutoModelForSeq2SeqLM, name, dtype)
+    if not model.config.is_encoder_decoder:
+        raise ModelError(f"Model {name!r} must be an encoder-decoder model, but is a {type(model).__name__} instead.")
+    return model, load_tokenizer(name)
+
+
+def load_language_model(name: str) -> tuple[Any, Any]:
+    """Return a language model and its tokenizer as their folder says: decoder-only or encoder-decoder."""
+    _refuse_missing_folder("Model", name)
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except _CANNOT_LOAD as error:
+        raise _error("Model", name, error) from error
+    return load_seq2seq(name) if config.is_encoder_decoder else load_causal(name)
 
 
 def _refuse_missing_folder(what: str, name: str) -> None:

@@ -134,7 +134,10 @@ class PolicyContract(SpecificationContract):
     def test_forward_gives_logits(self) -> None:
         policy = self.policy()
         prompts = self.prompts(policy)
-        logits = policy.forward(prompts.tokens, prompts.mask).detach()
+        try:
+            logits = policy.forward(prompts.tokens, prompts.mask).detach()
+        except ModelError:
+            pytest.skip("reads no sequence of prompt and completion, and says so")
         assert logits.shape[:2] == prompts.tokens.shape, f"logits must be [N,L,V], but are {list(logits.shape)}"
         assert logits.shape[2] >= len(policy.tokenizer), "there must be a logit for every token"
         assert torch.isfinite(logits[prompts.mask]).all()
@@ -147,12 +150,20 @@ class PolicyContract(SpecificationContract):
         texts, ids, rows = ("A prompt:", ""), ("a", "b"), [1, 2]
         whole = policy.encode(texts, ids)
         assert not (whole.mask[:, :-1] & ~whole.mask[:, 1:]).any(), "prompts are padded on the left"
-        assert not whole.mask[1].any(), "an empty text has no token"
-        cut = policy.encode(texts, ids, split="dev", columns={"row": rows}, max_tokens=2)
+        text, around = (whole.tokens[row][whole.mask[row]].tolist() for row in (0, 1))
+        framed = "encoder-decoder" in self.make().provides()
+        assert framed or not around, "an empty text has no token, unless an encoder reads it"
+        room = len(around) + 2
+        cut = policy.encode(texts, ids, split="dev", columns={"row": rows}, max_tokens=room)
         assert (cut.ids, cut.split, list(cut.columns["row"])) == (ids, "dev", rows)
-        assert torch.equal(cut.tokens[0][cut.mask[0]], whole.tokens[0][whole.mask[0]][:2]), (
-            "of a text that is too long, max_tokens keeps the beginning"
-        )
+        found = [cut.tokens[row][cut.mask[row]].tolist() for row in (0, 1)]
+        assert found[1] == around, "max_tokens loses none of the tokens that the tokenizer puts around a text"
+        shortened = [
+            around[:before] + text[before : before + 2] + around[before:]
+            for before in range(room - 1)
+            if text[:before] + text[len(text) - len(around) + before :] == around
+        ]
+        assert found[0] in shortened, "max_tokens keeps the beginning of a text, and what is around it"
 
     def test_completions_are_cut_as_asked(self) -> None:
         policy = self.policy()

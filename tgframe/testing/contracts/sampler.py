@@ -145,8 +145,8 @@ class SamplerContract(SpecificationContract):
         policy, sampler = self.policy(), self._sampler()
         sampler.sample(policy, self.prompts(policy), K, chance.seeded())
         assert isinstance(policy, torch.nn.Module)
-        before = comparing.snapshot(policy.state_dict())
         policy.version += 1
+        before = comparing.snapshot(policy.state_dict())
         sampler.sync(policy, {"loss": 0.5})
         assert state.same(comparing.snapshot(policy.state_dict()), before), "sync() changed the policy's parameters"
         found = sampler.sample(policy, self.prompts(policy), K, chance.seeded())
