@@ -32,6 +32,8 @@ def tgframe_register_objectives(register: Register) -> None:
     register("reinforce-maxent", "tgframe_tlg.objectives.reinforce_maxent:ReinforceMaxent")
     register("bandit", "tgframe_tlg.objectives.bandit:Bandit")
     register("sparse", "tgframe_tlg.objectives.sparse:Sparse")
+    register("reward-weighted-mle", "tgframe_tlg.objectives.reward_weighted_mle:RewardWeightedMLE")
+    register("mle", "tgframe_tlg.objectives.mle:MLE")
 
 
 @hookimpl

@@ -10,8 +10,7 @@ from torch import nn
 from tgframe import ModelError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
+    from tgframe_tlg.guidance.layout import Layout
     from tgframe_tlg.guidance.learned import Learned
 
 PROBES = 64
@@ -29,14 +28,13 @@ def value_head(width: int, hidden: int, gain: float, bias: float, generator: tor
 
 
 @torch.no_grad()
-def check_alive(backbone: PreTrainedModel, head: nn.Sequential, options: Learned) -> None:
+def check_alive(layout: Layout, head: nn.Sequential, options: Learned) -> None:
     """Raise :class:`~tgframe.ModelError` when no unit of the head's hidden layer responds to any of a few tokens.
 
     Such a head gives one value to everything and has no gradient: the fit would run, and learn nothing.
     """
-    tokens = torch.arange(min(PROBES, backbone.get_input_embeddings().num_embeddings)).unsqueeze(-1)
-    states = backbone(input_ids=tokens, attention_mask=torch.ones_like(tokens)).last_hidden_state
-    if not head[:2](states).any():
+    tokens = torch.arange(min(PROBES, layout.network.get_input_embeddings().num_embeddings)).unsqueeze(-1)
+    if not head[:2](layout.probe(tokens)).any():
         raise ModelError(
             f"`guidance.bias` must leave units of the head alive, but {options.bias!r} with a gain of {options.gain!r} "
             f"leaves none on the hidden states of {options.model!r}. Set `guidance.bias=0.0`."

@@ -1,57 +1,58 @@
-"""The one token layout of fit and use: ``[start] prompt prefix completion``, as the policy reads it."""
+"""What a backbone reads, and where in it the state of a token is found."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 
-import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from tgframe import ModelError, Rollouts
 
 
-class Sequences(NamedTuple):
-    """Inputs of a causal backbone; completions are the last ``T`` positions."""
+class Layout(ABC):
+    """How one kind of backbone reads completions: the same way in the fit and in use.
 
-    tokens: Tensor
-    """int64 ``[BK,L]``."""
-    mask: Tensor | None
-    """bool ``[BK,L]``; None where nothing is padded before a completion. (What is padded after it, no token sees.)"""
-    positions: Tensor | None
-    """int64 ``[BK,L]``, counting real tokens only; None with the mask."""
+    The state of a token is read at that token, so it knows the token and all before it.
+    """
+
+    name: str
+    """The backbone's name in the recipe, for errors."""
+    network: PreTrainedModel
+    """The ``transformers`` model inside the backbone."""
+
+    @property
+    @abstractmethod
+    def hidden_size(self) -> int:
+        """D."""
+
+    @abstractmethod
+    def states(self, rollouts: Rollouts, prefix: Sequence[int], chunk: int) -> Iterator[Tensor]:
+        """Yield float ``[N,T,D]`` states of the tokens of ``[B,K]`` completions: at most ``chunk`` of these at a time,
+        those of a prompt side by side. Off the mask they mean nothing.
+
+        ``prefix`` stands before every completion. Raises :class:`~tgframe.ModelError` when a sequence is longer than
+        the backbone's positions.
+        """
+
+    @abstractmethod
+    def probe(self, tokens: Tensor) -> Tensor:
+        """Return states float ``[N,L,D]`` of int64 tokens ``[N,L]``, all after the same."""
 
 
-def start_token(tokenizer: Any) -> int:
-    """Return the id that every sequence starts with: the tokenizer's bos token, else its eos token."""
-    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
-        if token is not None:
-            return int(token)
-    raise ModelError(
-        "The tokenizer must have a bos or an eos token to start sequences with, but has neither. "
-        "Set `tokenizer.bos_token` and save the tokenizer again."
-    )
-
-
-def lay_out(rollouts: Rollouts, start: int, prefix: Sequence[int], see_prompt: bool, device: torch.device) -> Sequences:
-    """Return the sequences of ``[B,K]`` completions; off the masks there stands the start token, whatever was there."""
-    batch, k, length = rollouts.tokens.shape
-    prompts = rollouts.prompts
-    seen = prompts.tokens.shape[1] if see_prompt else 0
-    head = torch.tensor([start, *prefix], device=device)
-
-    def whole(first: Tensor, prompt: Tensor, then: Tensor, completion: Tensor) -> Tensor:
-        parts = (
-            first.expand(batch, k, -1),
-            prompt[:, None, :seen].expand(-1, k, -1),
-            then.expand(batch, k, -1),
-            completion,
+def check_length(what: str, length: int, network: PreTrainedModel, name: str) -> None:
+    """Raise :class:`~tgframe.ModelError` when ``what`` takes more positions than ``network`` has."""
+    most = _positions(network)
+    if most is not None and length > most:
+        raise ModelError(
+            f"{what} must fit into the {most} positions of `guidance.model` {name!r}, but take {length} instead. "
+            "Shorten them, or choose another model."
         )
-        return torch.cat([part.to(device) for part in parts], -1).reshape(batch * k, 1 + seen + len(prefix) + length)
 
-    real = torch.ones(1, dtype=torch.bool, device=device)
-    mask = whole(real, prompts.mask, real.expand(len(prefix)), rollouts.mask)
-    tokens = whole(head[:1], prompts.tokens, head[1:], rollouts.tokens).masked_fill(~mask, start)
-    if not seen or bool(prompts.mask.all()):
-        return Sequences(tokens, None, None)
-    return Sequences(tokens, mask, (mask.cumsum(-1) - 1).clamp(min=0))
+
+def _positions(network: PreTrainedModel) -> int | None:
+    count: int | None = getattr(network.config, "max_position_embeddings", None)
+    learned = getattr(getattr(network, "embeddings", None), "position_embeddings", None)
+    unused = getattr(learned, "padding_idx", None)  # RoBERTa counts from behind its padding token
+    return count if count is None or unused is None else count - unused - 1

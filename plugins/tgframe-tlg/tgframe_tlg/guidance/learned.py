@@ -16,11 +16,12 @@ class Learned(Specification[GuidanceModel]):
     """A language model with a small head that values every token, fitted to the preferences by ranking.
 
     The value of a token is read at that token, in the layout that the policy itself reads, so it knows the token and
-    all before it.
+    all before it. The backbone may be smaller than the policy.
     """
 
     model: ModelName = attrs.field(validator=min_len(1))
-    """Backbone: a causal language model with the policy's vocabulary (hub name, folder, ``embedded/NAME``)."""
+    """Backbone: a causal or an encoder-decoder language model with the policy's vocabulary (hub name, folder,
+    ``embedded/NAME``). Under a decoder-only policy it must be causal."""
     bound: Bound = attrs.field(default="softplus", validator=in_(("softplus", "sigmoid", "none")))
     """Range of a value: ``softplus`` (0, 1.3133), ``sigmoid`` (0, 1), ``none`` unbounded."""
     hidden: int = attrs.field(default=2048, validator=ge(1))
@@ -31,7 +32,7 @@ class Learned(Specification[GuidanceModel]):
     """First value of the head's biases. The paper has -1e-4, which suits the large hidden states of its models: with
     those of small models it leaves few units of the head alive, or none, and then nothing is ever learned."""
     see_prompt: bool = True
-    """Whether the backbone reads the prompt before the completion."""
+    """Whether the backbone reads the prompt before the completion. An encoder-decoder always does."""
     freeze_backbone: bool = False
     """Fit the head only."""
     lora: Lora | None = None
@@ -48,14 +49,15 @@ class Learned(Specification[GuidanceModel]):
         return frozenset({"grounding"})  # never fitted, it would guide at random, and nobody would notice
 
     def build(self, context: Context) -> GuidanceModel:
-        from tgframe_tlg.guidance.backbone import load_backbone
+        from tgframe_tlg.guidance.backbone import layout_of, load_backbone
         from tgframe_tlg.guidance.head import check_alive, value_head
         from tgframe_tlg.guidance.model import LearnedGuidance
 
         generator = context.generator("guidance")
         backbone: Any = load_backbone(self, context, generator)
-        head = value_head(backbone.config.hidden_size, self.hidden, self.gain, self.bias, generator)
-        check_alive(backbone, head, self)
+        layout = layout_of(backbone, context.tokenizer, self)
+        head = value_head(layout.hidden_size, self.hidden, self.gain, self.bias, generator)
+        check_alive(layout, head, self)
         if self.lora is not None:
             backbone = self.lora.apply(backbone, generator, self.model)
         policy = context.policy

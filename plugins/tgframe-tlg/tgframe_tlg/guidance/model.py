@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from tgframe import Guidance, GuidanceModel, ModelError, Step
+from tgframe import Guidance, GuidanceModel, Step
+from tgframe_tlg.guidance.backbone import layout_of
 from tgframe_tlg.guidance.bounds import bounded
-from tgframe_tlg.guidance.layout import Sequences, lay_out, start_token
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -42,8 +41,7 @@ class LearnedGuidance(nn.Module, GuidanceModel):
         self.head = head
         self.tokenizer = tokenizer
         self.prefix = prefix
-        self.start = start_token(tokenizer)
-        self.takes_positions = "position_ids" in inspect.signature(self.network.forward).parameters
+        self.layout = layout_of(self.network, tokenizer, options)
         if options.freeze_backbone:
             self.backbone.requires_grad_(False)
         self.eval()
@@ -60,14 +58,12 @@ class LearnedGuidance(nn.Module, GuidanceModel):
         Raises :class:`~tgframe.ModelError` when a sequence is longer than the backbone's positions.
         """
         rollouts = step.rollouts
-        device = next(self.head.parameters()).device
-        sequences = lay_out(rollouts, self.start, self.prefix(), self.options.see_prompt, device)
-        self._check_length(sequences.tokens.shape[1])
+        batch, k, _ = rollouts.tokens.shape
         # With a gradient, pieces would save nothing: all their graphs live until the backward pass.
-        chunk = max(len(sequences.tokens), 1) if torch.is_grad_enabled() else self.options.chunk
-        pieces = [self._raw(piece, rollouts.tokens.shape[2]) for piece in _split(sequences, chunk)]
+        chunk = max(batch * k, 1) if torch.is_grad_enabled() else self.options.chunk
+        pieces = [self._raw(states) for states in self.layout.states(rollouts, self.prefix(), chunk)]
         values = bounded(torch.cat(pieces), self.options.bound).view(rollouts.tokens.shape)
-        mask = rollouts.mask.to(device)
+        mask = rollouts.mask.to(values.device)
         return Guidance(torch.where(mask, values, 0.0), mask)
 
     def trainable(self) -> list[nn.Parameter]:
@@ -85,40 +81,9 @@ class LearnedGuidance(nn.Module, GuidanceModel):
 
         save_guidance(self, folder)
 
-    def _raw(self, sequences: Sequences, length: int) -> Tensor:
-        """Return the head's float32 outputs at the completions' tokens, ``[N,T]``."""
-        inputs: dict[str, Tensor] = {"input_ids": sequences.tokens}
-        if sequences.mask is not None:
-            inputs["attention_mask"] = sequences.mask
-        elif self.network.config.pad_token_id is not None:  # else transformers asks for a mask, in a warning
-            inputs["attention_mask"] = torch.ones_like(sequences.tokens, dtype=torch.bool)
-        if sequences.positions is not None and self.takes_positions:
-            inputs["position_ids"] = sequences.positions
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.options.freeze_backbone):
-            hidden = self.network(**inputs, use_cache=False).last_hidden_state
-        hidden = hidden[:, sequences.tokens.shape[1] - length :]
+    def _raw(self, states: Tensor) -> Tensor:
+        """Return the head's float32 outputs ``[N,T]`` for states ``[N,T,D]``."""
         # Half precision cannot tell values apart that a ranking must tell apart.
-        with torch.autocast(hidden.device.type, enabled=False):
-            raw: Tensor = self.head(hidden.float()).squeeze(-1)
+        with torch.autocast(states.device.type, enabled=False):
+            raw: Tensor = self.head(states.float()).squeeze(-1)
         return raw
-
-    def _check_length(self, length: int) -> None:
-        most = getattr(self.network.config, "max_position_embeddings", None)
-        if most is not None and length > most:
-            raise ModelError(
-                f"Prompt and completion must fit into the {most} positions of `guidance.model` "
-                f"{self.options.model!r}, but take {length} instead. Shorten them, or choose another model."
-            )
-
-
-def _split(sequences: Sequences, chunk: int) -> list[Sequences]:
-    """Return the sequences in pieces of at most ``chunk``."""
-    tokens, mask, positions = sequences
-    return [
-        Sequences(
-            tokens[at : at + chunk],
-            mask if mask is None else mask[at : at + chunk],
-            positions if positions is None else positions[at : at + chunk],
-        )
-        for at in range(0, len(tokens), chunk)
-    ]

@@ -15,9 +15,9 @@ from typing import Any
 import attrs
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel
 
-from tgframe import Lora, ModelError, load_model, load_tokenizer
+from tgframe import Lora, ModelError, load_tokenizer
+from tgframe_tlg.guidance.backbone import load_network
 from tgframe_tlg.guidance.head import value_head
 from tgframe_tlg.guidance.learned import Learned
 from tgframe_tlg.guidance.model import LearnedGuidance
@@ -49,8 +49,10 @@ def load_guidance(folder: Path, locate: Callable[[str], str] = lambda name: name
         options = _options(written["options"])
         backbone = _backbone(options, folder / BACKBONE, locate)
         tokenizer = load_tokenizer(str(folder / BACKBONE))
-        head = value_head(backbone.config.hidden_size, options.hidden, options.gain, options.bias, torch.Generator())
-        head.load_state_dict(load_file(folder / HEAD))
+        weights = load_file(folder / HEAD)
+        hidden, width = weights["0.weight"].shape
+        head = value_head(width, hidden, options.gain, options.bias, torch.Generator())
+        head.load_state_dict(weights)
     except (ModelError, OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{str(folder)!r} must hold saved guidance, but cannot be read: {error}") from error
     prefix = tuple(written["prefix"])
@@ -66,5 +68,5 @@ def _options(written: Mapping[str, Any]) -> Learned:
 
 def _backbone(options: Learned, folder: Path, locate: Callable[[str], str]) -> Any:
     if options.lora is None:
-        return load_model(AutoModel, str(folder))
-    return Lora.load(load_model(AutoModel, locate(options.model), may_lack=("pooler",)), folder)
+        return load_network(str(folder))
+    return Lora.load(load_network(locate(options.model)), folder)

@@ -1,1 +1,1 @@
-"""Policy-gradient objectives: token guidance, and the two baselines that it is compared with."""
+"""Objectives with token guidance, on sampled completions and on targets, and the baselines without it."""
