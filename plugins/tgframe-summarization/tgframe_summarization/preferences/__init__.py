@@ -1,0 +1,1 @@
+"""Preferences that compare a completion with the targets of its prompt."""
