@@ -48,9 +48,19 @@ class TestReinforceMaxent(ObjectiveContract):
         return ReinforceMaxent(returns="to-go", center="position", normalize=True)
 
 
+class TestReinforceMaxentWithKL(ObjectiveContract):
+    def make(self) -> ReinforceMaxent:
+        return ReinforceMaxent(entropy=0.0, kl=0.1)
+
+
 class TestBandit(ObjectiveContract):
     def make(self) -> Bandit:
         return Bandit()
+
+
+class TestRLOO(ObjectiveContract):
+    def make(self) -> Bandit:
+        return Bandit(entropy=0.0, normalize=False, kl=0.1)
 
 
 class TestSparse(ObjectiveContract):

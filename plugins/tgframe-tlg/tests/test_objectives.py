@@ -25,13 +25,14 @@ SEQUENCES = [(0,), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
 
 
 class Table:
-    """Logits, token values and preferences of the seven sequences; row 0 of each is the first token's state."""
+    """Logits, reference, token values and preferences of the sequences; row 0 of each is the first token's state."""
 
     def __init__(self) -> None:
         generator = torch.Generator().manual_seed(0)
         self.logits = torch.randn(3, 3, generator=generator, dtype=torch.float64, requires_grad=True)
         self.worth = torch.rand(3, 3, generator=generator, dtype=torch.float64)
         self.taste = torch.randn(len(SEQUENCES), generator=generator, dtype=torch.float64)
+        self.reference = torch.randn(3, 3, generator=generator, dtype=torch.float64).log_softmax(-1)
 
     def of(self, table: Tensor, sequence: tuple[int, ...]) -> Tensor:
         """Return the entries ``[T]`` that the tokens of a sequence meet."""
@@ -62,6 +63,7 @@ class Table:
             preferences=Preferences(taste, torch.ones_like(taste, dtype=torch.bool)),
             policy_logprobs=padded([self.logprobs(s) for s in sequences]),
             policy_entropy=padded([self.entropy(s) for s in sequences]),
+            reference_logprobs=padded([self.of(self.reference, s) for s in sequences]),
             aggregator=LmeMax(length="none"),
         )
 
@@ -87,6 +89,21 @@ class Table:
         """Return the gradient of ``at_state`` ``[3]`` summed over the states as often as they are visited now."""
         first = self.logits.softmax(-1)[0].detach()
         return self.gradient(at_state[0] + (first[1:] * at_state[1:]).sum())
+
+    @property
+    def kl_gradient(self) -> Tensor:
+        """Return the gradient of the KL divergence of whole sequences from the reference."""
+        terms = []
+        for sequence in SEQUENCES:
+            logprob = self.logprobs(sequence).sum()
+            terms.append(logprob.exp() * (logprob - self.of(self.reference, sequence).sum()))
+        return self.gradient(torch.stack(terms).sum())
+
+    @property
+    def local_kl_gradient(self) -> Tensor:
+        """Return the gradient of the KL divergence of next-token distributions, over the states visited now."""
+        logprobs = self.logits.log_softmax(-1)
+        return self.local_gradient((logprobs.exp() * (logprobs - self.reference)).sum(-1))
 
     @property
     def entropy_gradient(self) -> Tensor:
@@ -130,6 +147,27 @@ def test_sparse(table: Table, center: Any, k: int) -> None:
     torch.testing.assert_close(found, -table.return_gradient(rewards) - 0.3 * table.entropy_gradient)
 
 
+@pytest.mark.parametrize(("center", "k"), [("none", 1), ("group", 2), ("group", 3)])
+def test_bandit_pays_for_divergence(table: Table, center: Any, k: int) -> None:
+    found = table.expected(Bandit(entropy=0.3, center=center, normalize=False, kl=0.7), k)
+    value = table.return_gradient(list(table.taste)) - 0.7 * table.kl_gradient
+    torch.testing.assert_close(found, -value - 0.3 * table.entropy_gradient, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(("center", "k"), [("none", 1), ("group", 2), ("position", 2), ("group", 3), ("position", 3)])
+def test_tokens_pay_for_divergence(table: Table, center: Any, k: int) -> None:
+    found = table.expected(ReinforceMaxent(entropy=0.0, center=center, kl=0.7), k)
+    value = table.local_gradient((table.logits.softmax(-1) * table.worth).sum(-1))
+    torch.testing.assert_close(found, 0.7 * table.local_kl_gradient - value)
+
+
+@pytest.mark.parametrize(("center", "k"), [("none", 1), ("group", 2), ("position", 2), ("group", 3), ("position", 3)])
+def test_returns_to_go_pay_for_divergence(table: Table, center: Any, k: int) -> None:
+    found = table.expected(ReinforceMaxent(entropy=0.0, returns="to-go", center=center, kl=0.7), k)
+    value = table.return_gradient([table.of(table.worth, sequence).sum() for sequence in SEQUENCES])
+    torch.testing.assert_close(found, 0.7 * table.kl_gradient - value)
+
+
 def test_the_local_part_differs_from_the_whole(table: Table) -> None:
     """Token returns ignore what a token leads to: the two are different objectives, not two spellings of one."""
     one, other = (table.expected(ReinforceMaxent(entropy=0.0, returns=kind), 1) for kind in ("token", "to-go"))
@@ -147,19 +185,19 @@ def test_loss_is_the_formula(table: Table) -> None:
     assert set(logs) == {"reinforce_loss", "entropy", "nll", "weight_mean", "weight_std", "value_mean"}
 
 
+@pytest.mark.parametrize("kl", [0.0, 0.5])
 @pytest.mark.parametrize("returns", ["token", "to-go"])
 @pytest.mark.parametrize("center", ["none", "group", "position"])
-def test_padding_changes_nothing(table: Table, returns: Any, center: Any) -> None:
-    objective = ReinforceMaxent(returns=returns, center=center, normalize=True)
+def test_padding_changes_nothing(table: Table, returns: Any, center: Any, kl: float) -> None:
     step = table.step((SEQUENCES[0], SEQUENCES[3], SEQUENCES[5]))
-    wide = {}
-    for name in ("policy_logprobs", "policy_entropy"):
-        wide[name] = torch.nn.functional.pad(getattr(step, name), (0, 2), value=7.0)
+    names = ("policy_logprobs", "policy_entropy", "reference_logprobs")
+    wide = {name: torch.cat([getattr(step, name), torch.rand(1, 3, 2)], -1) for name in names}
     mask = torch.nn.functional.pad(step.rollouts.mask, (0, 2))
     rollouts = Rollouts(step.prompts, torch.nn.functional.pad(step.rollouts.tokens, (0, 2)), mask, step.rollouts.texts)
     values = torch.nn.functional.pad(step.guidance.values, (0, 2), value=9.0)
     padded = step.with_fields(rollouts=rollouts, guidance=Guidance(values, mask), **wide)
-    torch.testing.assert_close(objective.loss(padded)[0], objective.loss(step)[0])
+    for objective in (ReinforceMaxent(returns=returns, center=center, normalize=True, kl=kl), Bandit(kl=kl)):
+        torch.testing.assert_close(objective.loss(padded)[0], objective.loss(step)[0])
 
 
 def test_values_at_segment_ends_weigh_those_tokens_only(table: Table) -> None:
@@ -172,6 +210,17 @@ def test_values_at_segment_ends_weigh_those_tokens_only(table: Table) -> None:
     torch.testing.assert_close(whole, -(2 * step.policy_logprobs[0, 0] + 4 * step.policy_logprobs[0, 1]).sum() / 4)
 
 
+def test_tokens_without_a_value_pay_for_divergence_too(table: Table) -> None:
+    step = table.step((SEQUENCES[2], SEQUENCES[3]))
+    ends = torch.tensor([[[False, True], [False, True]]])
+    step = step.with_fields(guidance=Guidance(torch.tensor([[[5.0, 2.0], [5.0, 4.0]]]), ends))
+    ratios = step.policy_logprobs.detach() - step.reference_logprobs
+    weights = torch.tensor([[[0.0, 2.0], [0.0, 4.0]]]) - 0.5 * ratios
+    loss, logs = ReinforceMaxent(entropy=0.0, kl=0.5).loss(step)
+    torch.testing.assert_close(loss, -(weights * step.policy_logprobs).sum() / 4)
+    torch.testing.assert_close(logs["kl"], ratios.mean())
+
+
 def test_missing_judgments_count_for_entropy_only(table: Table) -> None:
     step = table.step((SEQUENCES[0], SEQUENCES[3], SEQUENCES[5]))
     valid = torch.tensor([[True, False, True]])
@@ -181,6 +230,14 @@ def test_missing_judgments_count_for_entropy_only(table: Table) -> None:
     torch.testing.assert_close(loss, -(-2 * lower + 2 * upper) / 5)
     assert float(logs["preference_mean"]) == 2.0
     assert table.gradient(loss)[1, 2] == 0  # met by the unjudged completion only
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_judgment_without_another_says_nothing(table: Table, normalize: bool) -> None:
+    step = table.step((SEQUENCES[0], SEQUENCES[3]))
+    judged = step.with_fields(preferences=Preferences(torch.tensor([[3.0, 0.0]]), torch.tensor([[True, False]])))
+    loss, _ = Bandit(entropy=0.0, normalize=normalize).loss(judged)
+    assert not table.gradient(loss).any()
 
 
 def test_absent_completions_have_no_say(table: Table) -> None:
@@ -212,6 +269,50 @@ def test_asks_for_what_it_reads() -> None:
     assert ReinforceMaxent().needs() == {"guidance"} | both
     assert Bandit().needs() == {"preferences"} | both
     assert Sparse().needs() == {"guidance", "aggregator"} | both
+    with_reference = {"policy_logprobs", "reference_logprobs"}
+    assert Bandit(entropy=0.0, kl=0.1).needs() == {"preferences"} | with_reference
+    assert ReinforceMaxent(entropy=0.0, kl=0.1).needs() == {"guidance"} | with_reference
+    assert Sparse(entropy=0.0).needs() == {"guidance", "aggregator", "policy_logprobs"}
+
+
+@pytest.mark.parametrize("make", [ReinforceMaxent, Bandit, Sparse])
+def test_without_a_bonus_there_is_no_entropy(table: Table, make: Any) -> None:
+    step = table.step((SEQUENCES[0], SEQUENCES[3]))
+    bare = Step(step.prompts, {name: value for name, value in step.filled.items() if name != "policy_entropy"})
+    loss, logs = make(entropy=0.0).loss(bare)
+    assert "entropy" not in logs
+    with_bonus, more = make(entropy=0.2).loss(step)
+    torch.testing.assert_close(loss - 0.2 * more["entropy"], with_bonus)
+
+
+@pytest.mark.parametrize("objective", [ReinforceMaxent(center="group", kl=0.3), Bandit(kl=0.3), Sparse()])
+def test_parts_of_a_step_add_up_to_the_whole(table: Table, objective: LMObjective) -> None:
+    """Prompts whose completions differ in length: what a part weighs is the tokens that its loss is a mean over."""
+    steps = [table.step((SEQUENCES[0], SEQUENCES[3])), table.step((SEQUENCES[4], SEQUENCES[6]))]
+    sizes = [objective.denominator(step) for step in steps]
+    assert sizes == [3.0, 4.0]
+    whole = joined(*steps)
+    apart = sum(size * objective.loss(step)[0] for size, step in zip(sizes, steps, strict=True)) / sum(sizes)
+    torch.testing.assert_close(objective.loss(whole)[0], apart)
+    assert objective.denominator(whole) == 7.0
+
+
+def joined(one: Step, other: Step) -> Step:
+    """Return two steps of one prompt each as one step of two."""
+    names = ("policy_logprobs", "policy_entropy", "reference_logprobs")
+    rollouts, guidance, preferences = one.rollouts, one.guidance, one.preferences
+    empty = torch.zeros(2, 0)
+    prompts = Prompts(("p", "q"), ("", ""), empty.long(), empty.bool())
+    mask = torch.cat([rollouts.mask, other.rollouts.mask])
+    return Step(prompts).with_fields(
+        **{name: torch.cat([getattr(one, name), getattr(other, name)]) for name in names},
+        rollouts=Rollouts(prompts, torch.cat([rollouts.tokens, other.rollouts.tokens]), mask, rollouts.texts * 2),
+        guidance=Guidance(torch.cat([guidance.values, other.guidance.values]), mask),
+        preferences=Preferences(
+            torch.cat([preferences.values, other.preferences.values]), torch.ones(2, 2, dtype=torch.bool)
+        ),
+        aggregator=one.aggregator,
+    )
 
 
 def test_to_go() -> None:

@@ -6,30 +6,28 @@ from collections.abc import Mapping
 from typing import Literal
 
 import attrs
-from attrs.validators import ge, in_
+from attrs.validators import in_
 from torch import Tensor
 
-from tgframe import LMObjective, Step
-from tgframe_tlg.objectives.policy_gradient import NEEDS, masked_mean, policy_gradient_loss
+from tgframe import Step
+from tgframe_tlg.objectives.policy_gradient import PolicyGradient, masked_mean, policy_gradient_loss
 from tgframe_tlg.objectives.weights import centred, normalized
 
 
 @attrs.frozen
-class Sparse(LMObjective):
+class Sparse(PolicyGradient):
     """REINFORCE in which the aggregated guidance of a completion is one reward at its last token.
 
     The return from every token to the end is then that one number: it weights all tokens of the completion alike.
     """
 
-    entropy: float = attrs.field(default=0.125, validator=ge(0.0))
-    """Weight of the entropy bonus, per nat."""
     center: Literal["none", "group"] = attrs.field(default="none", validator=in_(("none", "group")))
     """``group`` subtracts the mean aggregate of the prompt's other completions."""
     normalize: bool = False
     """Divide by the standard deviation of the aggregates over the completions of the prompt."""
 
     def needs(self) -> frozenset[str]:
-        return NEEDS | {"guidance", "aggregator"}
+        return super().needs() | {"guidance", "aggregator"}
 
     def loss(self, step: Step) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         guidance = step.guidance

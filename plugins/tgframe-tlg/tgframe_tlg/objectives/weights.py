@@ -25,7 +25,8 @@ def centred(values: Tensor, mask: Tensor, center: Center) -> Tensor:
 
     ``group`` averages over all their marked tokens; ``position`` over those at the same position, and where no other
     completion is that long, over all. Leaving the completion itself out keeps the gradient unbiased: its baseline does
-    not depend on what it wrote. Off the mask the result is 0.
+    not depend on what it wrote. The result is 0 off the mask, and for a completion that is the only one of its prompt
+    with anything marked: there is nothing to compare it with.
 
     Raises :class:`~tgframe.RecipeError` when there is no other completion.
     """
@@ -37,7 +38,7 @@ def centred(values: Tensor, mask: Tensor, center: Center) -> Tensor:
             "`schedule.improve.completions` must be >= 2 where the objective centres values over the completions of a "
             f"prompt, but is {values.shape[1]} instead. Draw more, or set `objective.center=none`."
         )
-    baseline = _mean_of_others(marked.sum(-1, keepdim=True), mask.sum(-1, keepdim=True), torch.zeros_like(marked))
+    baseline = _mean_of_others(marked.sum(-1, keepdim=True), mask.sum(-1, keepdim=True), marked)
     if center == "position":
         baseline = _mean_of_others(marked, mask.long(), baseline)
     return torch.where(mask, values - baseline, 0.0)
