@@ -18,6 +18,7 @@ import transformers
 
 from tgframe.engine.alternation import Alternation
 from tgframe.engine.reference import ReferencePolicy, check_vocabulary
+from tgframe.engine.sharing import refuse_uneven, weights
 from tgframe.engine.state import Parts, Run
 from tgframe.errors import ComponentError
 from tgframe.interfaces.context import Context
@@ -29,6 +30,7 @@ from tgframe.registry.manager import Plugins, load_plugins
 from tgframe.resume import go_on, refuse_changes, tell_other_versions
 from tgframe.runtime.locate import Locator
 from tgframe.runtime.machine import Machine
+from tgframe.runtime.processes import ALONE, Processes
 from tgframe.runtime.run_folder import RESULT, RunFolder
 from tgframe.runtime.tracking import TensorBoard
 
@@ -57,46 +59,63 @@ def run(
     exactly as the run would have gone; ``allow_change`` even where the recipe is another one than the folder's.
     ``tell`` hears what a person should know. Raises :class:`~tgframe.errors.TgframeError` for everything that a person
     can mend; a folder without ``result.json`` is not a finished run.
+
+    Several processes that a launcher (``torchrun``, ``accelerate launch``) has started call this alike and do one run
+    together. The first of them writes and tells; one that ends because another one failed raises
+    :class:`~tgframe.runtime.processes.Ended`.
     """
-    tell = tell if tell is not None else _unheard
-    plugins = plugins if plugins is not None else load_plugins()
-    loaded = load_recipe(recipe, overrides, plugins)
-    folder = Path(output) if output is not None else _own_folder(loaded, resume)
-    if resume and (folder / RESULT).exists():
+    processes = Processes.join()
+    tell = tell if tell is not None and processes.is_main else _unheard
+    with processes.agreed():
+        plugins = plugins if plugins is not None else load_plugins()
+        loaded = load_recipe(recipe, overrides, plugins)
+        refuse_uneven(loaded.recipe.schedule, processes.count)
+    folder = Path(processes.from_main(lambda: str(output if output is not None else _own_folder(loaded, resume))))
+    if resume and processes.from_main((folder / RESULT).exists):
         tell(f"{str(folder)!r} is finished: there is nothing to resume.")
         return folder
-    machine = machine_of(loaded.recipe)
-    with RunFolder.create(folder, resume) as files:
-        if resume and not allow_change:
-            refuse_changes(folder, loaded.resolved)
-        context, parts = build(loaded, plugins, machine)
+    with contextlib.ExitStack() as opened:
+        with processes.agreed():
+            machine = machine_of(loaded.recipe, processes)
+            files = opened.enter_context(RunFolder.create(folder, resume, machine.is_main))
+            if resume and not allow_change:
+                refuse_changes(folder, loaded.resolved)
+            context, parts = build(loaded, plugins, machine)
+        processes.align(weights(parts))
+        machine.part_ways()
         manifest = _manifest(loaded, plugins, context, machine)
         if resume:
             tell_other_versions(folder, manifest, tell)
         files.write_text("recipe.yaml", dump_recipe(loaded.resolved))
         files.write_json("manifest.json", manifest)
-        state = Run(
-            parts,
-            loaded.recipe.schedule,
-            loaded.recipe.optimizer,
-            loaded.recipe.runtime,
-            machine,
-            files,
-            plugins.manager.hook,
-            manifest,
-        )
-        alternation = Alternation(state)
+        alternation = Alternation(_run_of(loaded.recipe, plugins, machine, parts, files, manifest))
         if resume:
             go_on(alternation, tell)
-        with _tracked(plugins, loaded.recipe.runtime.tensorboard):
+        with _tracked(plugins, loaded.recipe.runtime.tensorboard and machine.is_main):
             result = alternation.result()
-        _save_models(parts, folder)
+        if machine.is_main:
+            _save_models(parts, folder)
         files.write_json("result.json", result)
+    processes.finish()
     return folder
+
+
+def _run_of(
+    recipe: Recipe, plugins: Plugins, machine: Machine, parts: Parts, files: RunFolder, manifest: Mapping[str, Any]
+) -> Run:
+    hooks = plugins.manager.hook if machine.is_main else _Deaf()
+    return Run(parts, recipe.schedule, recipe.optimizer, recipe.runtime, machine, files, hooks, manifest)
 
 
 def _unheard(message: str) -> None:
     pass
+
+
+class _Deaf:
+    """Life-cycle hooks where nobody listens: trackers hear the main process alone."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda **given: None
 
 
 def build(loaded: LoadedRecipe, plugins: Plugins, machine: Machine) -> tuple[Context, Parts]:
@@ -214,9 +233,9 @@ def _other_model(recipe: Recipe, name: str, context: Context) -> Policy:
     return other
 
 
-def machine_of(recipe: Recipe) -> Machine:
+def machine_of(recipe: Recipe, processes: Processes = ALONE) -> Machine:
     options = recipe.runtime
-    return Machine.create(options.seed, options.device, options.precision)
+    return Machine.create(options.seed, options.device, options.precision, processes)
 
 
 def _cache_dir() -> Path:
@@ -243,6 +262,7 @@ def _manifest(loaded: LoadedRecipe, plugins: Plugins, context: Context, machine:
         "seed": recipe.runtime.seed,
         "device": str(context.runtime.device),
         "precision": str(machine.precision).removeprefix("torch."),
+        "processes": machine.processes.count,
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in packages},
         "components": plugins.provenance(recipe),

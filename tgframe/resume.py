@@ -15,6 +15,7 @@ from tgframe.runtime.run_folder import RECIPE
 
 if TYPE_CHECKING:
     from tgframe.engine.alternation import Alternation
+    from tgframe.runtime.run_folder import RunFolder
 
 Tell = Callable[[str], None]
 
@@ -22,21 +23,31 @@ Tell = Callable[[str], None]
 def go_on(alternation: Alternation, tell: Tell) -> None:
     """Load the newest whole checkpoint of the run folder; without one the run begins anew.
 
-    A damaged checkpoint is told, and the one before it is taken.
+    A damaged checkpoint is told, and the one before it is taken. The main process chooses for all.
     """
-    files = alternation.run.files
+    run = alternation.run
+    files, processes = run.files, run.processes
+    found = _newest(files, tell) if processes.is_main else None
+    chosen = processes.from_main(lambda: None if found is None else str(found[0]))
+    if chosen is None:
+        files.cut(dict.fromkeys(files.sizes(), 0))
+        tell(f"{str(files.path)!r} holds no whole checkpoint: the run begins anew.")
+        return
+    folder = Path(chosen)
+    with processes.agreed():
+        _load(alternation, read_checkpoint(folder) if found is None else found[1], folder)
+    run.last_checkpoint = folder
+    tell(f"Going on from {str(folder)!r}.")
+
+
+def _newest(files: RunFolder, tell: Tell) -> tuple[Path, Mapping[str, Any]] | None:
+    """Return the newest checkpoint that is whole, with its state."""
     for folder in reversed(files.checkpoints()):
         try:
-            state = read_checkpoint(folder)
+            return folder, read_checkpoint(folder)
         except CheckpointError as error:
             tell(str(error))
-            continue
-        _load(alternation, state, folder)
-        alternation.run.last_checkpoint = folder
-        tell(f"Going on from {str(folder)!r}.")
-        return
-    files.cut(dict.fromkeys(files.sizes(), 0))
-    tell(f"{str(files.path)!r} holds no whole checkpoint: the run begins anew.")
+    return None
 
 
 def _load(alternation: Alternation, state: Mapping[str, Any], folder: Path) -> None:

@@ -17,6 +17,7 @@ from tgframe.engine.state import Parts, Run
 from tgframe.interfaces.schedule import Optimizers, RuntimeOptions, Schedule
 from tgframe.registry import hookspecs
 from tgframe.runtime.machine import Machine
+from tgframe.runtime.processes import ALONE, Processes
 from tgframe.runtime.run_folder import RunFolder
 from tgframe.testing.fakes.policy import TabularPolicy
 from tgframe.testing.fakes.preference import FixedPreference
@@ -104,49 +105,58 @@ def heard() -> Heard:
     return Heard()
 
 
+def run_in(
+    folder: Path,
+    schedule: Schedule | None = None,
+    optimizers: Optimizers | None = None,
+    resume: bool = False,
+    heard: Heard | None = None,
+    processes: Processes = ALONE,
+    **given: Any,
+) -> Run:
+    """Make a run that writes to ``folder``; parts are replaced by keyword."""
+    machine = Machine.create(given.pop("seed", 0), "cpu", "fp32", processes)
+    options = RuntimeOptions(**given.pop("options", {}))
+    policy = TabularPolicy("abcd")
+    sampler = Drawing()
+    parts: dict[str, Any] = {
+        "task": FakeTask(),
+        "policy": policy,
+        "objective": Reinforce(),
+        "sampler": sampler,
+        "ground_sampler": sampler,
+        "preference": FixedPreference(),
+        "guidance": TokenWorth(len(policy.tokenizer)),
+        "aggregator": PlainSum(),
+    }
+    parts |= given
+    needs = {key: parts[key].needs() for key in ("objective", "guidance") if parts[key] is not None}
+    names = {key: type(part).__name__ for key, part in parts.items() if part is not None}
+    manager = pluggy.PluginManager("tgframe")
+    manager.add_hookspecs(hookspecs)
+    manager.register(heard or Heard())
+    return Run(
+        Parts(**parts, needs=needs, names=names),
+        schedule or Schedule(steps=2),
+        optimizers or Optimizers(),
+        options,
+        machine,
+        RunFolder.create(folder, resume, machine.is_main),
+        manager.hook,
+    )
+
+
 @pytest.fixture
 def make_run(tmp_path: Path, heard: Heard) -> Iterator[MakeRun]:
     """Return a function that makes a run; parts, schedule and optimizers can be replaced by keyword."""
     opened: list[RunFolder] = []
 
     def make(
-        schedule: Schedule | None = None,
-        optimizers: Optimizers | None = None,
-        folder: str = "run",
-        resume: bool = False,
-        **given: Any,
+        schedule: Schedule | None = None, optimizers: Optimizers | None = None, folder: str = "run", **given: Any
     ) -> Run:
-        machine = Machine.create(given.pop("seed", 0), "cpu", "fp32")
-        options = RuntimeOptions(**given.pop("options", {}))
-        policy = TabularPolicy("abcd")
-        sampler = Drawing()
-        parts: dict[str, Any] = {
-            "task": FakeTask(),
-            "policy": policy,
-            "objective": Reinforce(),
-            "sampler": sampler,
-            "ground_sampler": sampler,
-            "preference": FixedPreference(),
-            "guidance": TokenWorth(len(policy.tokenizer)),
-            "aggregator": PlainSum(),
-        }
-        parts |= given
-        needs = {key: parts[key].needs() for key in ("objective", "guidance") if parts[key] is not None}
-        names = {key: type(part).__name__ for key, part in parts.items() if part is not None}
-        manager = pluggy.PluginManager("tgframe")
-        manager.add_hookspecs(hookspecs)
-        manager.register(heard)
-        files = RunFolder.create(tmp_path / folder, resume)
-        opened.append(files)
-        return Run(
-            Parts(**parts, needs=needs, names=names),
-            schedule or Schedule(steps=2),
-            optimizers or Optimizers(),
-            options,
-            machine,
-            files,
-            manager.hook,
-        )
+        run = run_in(tmp_path / folder, schedule, optimizers, heard=heard, **given)
+        opened.append(run.files)
+        return run
 
     yield make
     for files in opened:

@@ -11,7 +11,8 @@ import torch
 
 from tests.engine.conftest import MakeRun, Reinforce, TokenWorth, rows
 from tgframe import Preferences, PreferenceSource
-from tgframe.engine.improvement import Improvement, Means
+from tgframe.engine.improvement import Improvement
+from tgframe.engine.means import Means
 from tgframe.engine.optimization import Updater, rate
 from tgframe.engine.step import StepFiller
 from tgframe.interfaces.schedule import Improve, Optimizer, Optimizers, Plateau, Schedule

@@ -116,6 +116,26 @@ def test_a_checkpoint_holds_every_part_and_old_ones_go(make_run: MakeRun) -> Non
     assert torch.equal(state["policy"]["table"], run.parts.policy.table)
 
 
+def test_the_checkpoint_before_the_best_validation_can_be_kept(make_run: MakeRun) -> None:
+    schedule = attrs.evolve(SCHEDULE, steps=8, evaluate=Evaluate(every=2, completions=2))
+
+    def left(keep_best: bool) -> list[str]:
+        options = {"checkpoint_every": 2, "keep_checkpoints": 1, "keep_best": keep_best}
+        run = make_run(schedule, FAST, f"run-{keep_best}", options=options)
+        alternation = Alternation(run)
+        assert alternation.validation is not None
+        means = iter([1.0, 3.0, 2.0, 2.0])
+        alternation.validation._judged = lambda: (0, {"preference_mean": next(means)})  # type: ignore[method-assign]
+        alternation.result()
+        assert run.best_checkpoint is not None
+        state = read_checkpoint(run.files.checkpoints()[-1])["validation"]
+        assert state["checkpoint"] == run.best_checkpoint.name
+        return [folder.name for folder in run.files.checkpoints()]
+
+    assert left(False) == ["step-14"]
+    assert left(True) == ["step-8", "step-14"]
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_checkpoint(make_run: MakeRun) -> None:
     class Diverging(Reinforce):
         def loss(self, step: Any) -> Any:

@@ -12,7 +12,8 @@ import torch
 
 from tests.engine.conftest import MakeRun, TokenWorth, rows
 from tgframe import Guidance, NumericError, Preferences, PreferenceSource
-from tgframe.engine.grounding import Grounding, ranking_loss
+from tgframe.engine.grounding import Grounding
+from tgframe.engine.grounding_loss import ranking_loss
 from tgframe.engine.pool import Judged, Pool
 from tgframe.engine.ranking import plackett_luce
 from tgframe.engine.step import StepFiller

@@ -14,9 +14,12 @@ from torch import nn
 
 from tgframe.errors import DeviceError
 from tgframe.runtime import device as devices
+from tgframe.runtime import machine as machines
 from tgframe.runtime.checkpoint import read_checkpoint, write_checkpoint
 from tgframe.runtime.device import find_precision
 from tgframe.runtime.machine import Machine
+from tgframe.runtime.processes import Processes
+from tgframe.runtime.seeding import seed_globals
 
 
 def make(seed: int = 0, precision: str = "fp32") -> Machine:
@@ -153,7 +156,45 @@ def test_memory_is_counted_in_bytes() -> None:
     assert machine.is_main
 
 
-def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_launcher_that_nobody_expects_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Accelerator, "num_processes", property(lambda self: 4))
-    with pytest.raises(DeviceError, match="launched as 4 instead"):
+    with pytest.raises(DeviceError, match="must be 1 process, but was launched as 4 instead"):
         make()
+
+
+@pytest.mark.parametrize(("variable", "name"), machines.SHARDS.items())
+def test_a_launcher_that_divides_the_model_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, name: str
+) -> None:
+    monkeypatch.setenv(variable, "true")
+    with pytest.raises(DeviceError, match=rf"hold the whole model, but accelerate is configured for {name}"):
+        make()
+
+
+def test_each_process_gets_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    second = Processes(rank=3, count=4, local_rank=1)
+    assert devices.find_device("cpu", second) == torch.device("cpu")
+    assert devices.find_device("auto", second) == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name in ("auto", "cuda"):
+        assert devices.find_device(name, second) == torch.device("cuda", 1)
+    with pytest.raises(DeviceError, match=r"'auto', 'cuda' or 'cpu' in a run of 4 processes.*but is 'cuda:1' instead"):
+        devices.find_device("cuda:1", second)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(DeviceError, match=r"process 1 of this machine finds 1\. Start fewer processes"):
+        devices.find_device("auto", second)
+
+
+def test_processes_build_alike_and_draw_for_themselves() -> None:
+    def draws(rank: int) -> list[float]:
+        made = Machine(0, torch.device("cpu"), torch.float32, Accelerator(cpu=True), Processes(rank, 3, rank))
+        seed_globals(0)
+        built = torch.rand(())
+        made.part_ways()
+        generators = (made.generator("data"), made.own_generator("sampler"), None)
+        return [float(built), *(float(torch.rand((), generator=generator)) for generator in generators)]
+
+    alone, main, second, third = make(), *(draws(rank) for rank in range(3))
+    assert main[:2] == second[:2] == third[:2]
+    assert len({main[2], second[2], third[2]}) == len({main[3], second[3], third[3]}) == 3
+    assert main[2] == float(torch.rand((), generator=alone.generator("sampler"))), "the main process is a run of one"

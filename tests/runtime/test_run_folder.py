@@ -41,6 +41,21 @@ def test_a_run_that_wrote_nothing_leaves_nothing(tmp_path: Path) -> None:
     assert tmp_path.exists(), "a folder that was there before stays"
 
 
+def test_a_folder_of_another_process_takes_everything_and_writes_nothing(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "one") as held, RunFolder.create(tmp_path / "one", writes=False) as other:
+        other.write_json("manifest.json", {"seed": 0})
+        other.write_text("recipe.yaml", "")
+        for stream in (other.metrics, other.samples, other.evaluations):
+            stream.write({"step": 1})
+        other.sync()
+        other.cut({"metrics.jsonl": 0})
+        assert other.sizes() == {}
+        assert other.path == held.path
+        assert other.checkpoint(3) == held.checkpoint(3)
+        assert names(held.path) == {LOCK}
+    assert not (tmp_path / "one").exists()
+
+
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     with (
         RunFolder.create(tmp_path / "one"),

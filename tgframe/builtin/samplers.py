@@ -130,7 +130,7 @@ def _draw_from(logprobs: Tensor, generator: torch.Generator) -> tuple[Tensor, Te
     """Draw a place a row from log-probabilities ``[N,C]``; return the places and their log-probabilities, ``[N]``."""
     import torch
 
-    cumulative = logprobs.double().exp().cumsum(-1)
+    cumulative = logprobs.exp().cumsum(-1, dtype=torch.double)
     total = cumulative[:, -1:]
     uniform = torch.rand((len(logprobs), 1), generator=generator, dtype=torch.double).to(logprobs.device)
     # Below the total by the last bit at least: what is found then has probability above 0.

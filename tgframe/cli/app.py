@@ -56,7 +56,10 @@ def run(
     ] = False,
     plugin: PluginFiles = None,
 ) -> None:
-    """Run a recipe, with progress, to a run folder."""
+    """Run a recipe, with progress, to a run folder.
+
+    On several GPUs, or in several processes of the CPU: torchrun --nproc-per-node N -m tgframe run RECIPE.
+    """
     from tgframe.cli import run as command
 
     command.run(recipe, overrides or (), output, resume, allow_change, plugin or ())

@@ -17,15 +17,25 @@ def run(
     allow_change: bool,
     plugin_files: Sequence[Path],
 ) -> None:
-    """Run a recipe, or go on with an unfinished run; print the scores of its result, and where the run folder is."""
+    """Run a recipe, or go on with an unfinished run; print the scores of its result, and where the run folder is.
+
+    Of several processes that a launcher has started, the first one prints; the others tell their own errors alone.
+    """
     from tgframe import compose
     from tgframe.registry.manager import load_plugins
+    from tgframe.runtime.processes import Ended, Processes
 
-    plugins = load_plugins(files=plugin_files)
-    folder = compose.run(recipe, overrides, output, plugins, resume=resume, allow_change=allow_change, tell=_tell)
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    print(table(result))
-    print(f"run folder: {folder}", file=sys.stderr)
+    try:
+        processes = Processes.join()
+        with processes.agreed():
+            plugins = load_plugins(files=plugin_files)
+        folder = compose.run(recipe, overrides, output, plugins, resume=resume, allow_change=allow_change, tell=_tell)
+    except Ended as ended:
+        sys.exit(ended.status)
+    if processes.is_main:
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        print(table(result))
+        print(f"run folder: {folder}", file=sys.stderr)
 
 
 def _tell(message: str) -> None:

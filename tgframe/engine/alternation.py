@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tgframe.engine.budget import spent
+from tgframe.engine.budget import calls, spent
 from tgframe.engine.evaluation import Scoreboard, Validation
 from tgframe.engine.grounding import Grounding
 from tgframe.engine.improvement import Improvement
 from tgframe.engine.saving import Saver
 from tgframe.engine.state import EVALUATE
 from tgframe.engine.step import StepFiller
+from tgframe.errors import CheckpointError
 from tgframe.runtime.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tgframe.engine.state import Run
+    from tgframe.runtime.processes import Processes
+
+
+OWN = ("task", "objective", "sampler", "ground_sampler", "preference", "aggregator", "reference", "generators")
+"""States that may differ between the processes of a run, since each works on prompts of its own. What learns is the
+same in all of them."""
 
 
 class Alternation:
@@ -53,7 +60,7 @@ class Alternation:
                 self._train()
             self.trained = True
             self.saver.save()
-        ended, calls = spent(run), self._calls()
+        ended, paid = spent(run), calls(run)
         self.scoreboard.evaluate_policy("after")
         self.scoreboard.evaluate_systems()
         result = {
@@ -61,24 +68,26 @@ class Alternation:
             "seed": run.options.seed,
             "scores": self.scoreboard.scores,
             "details": self.scoreboard.details,
-            "cost": self._cost(calls),
+            "cost": self._cost(paid),
             "budget_spent": ended,
         }
         run.hooks.tgframe_run_finished(run=run, result=result)
         return result
 
     def state(self) -> dict[str, Any]:
-        """Return everything that changes during a run, by name."""
+        """Return everything that changes during a run, by name; that of the other processes in the main one alone."""
         run = self.run
         state = {key: part.state_dict() for key, part in run.parts.stateful().items()}
         state |= {key: part.state_dict() for key, part in self._own().items()}
         state["generators"] = run.machine.generator_states()
         state["loop"] = {"followed": self.followed, "trained": self.trained, "files": run.files.sizes()}
-        return state
+        _, *others = run.processes.to_main({key: state[key] for key in OWN if key in state}) or [None]
+        return {**state, "processes": others} if others else state
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what :meth:`state` returned; what was written to the run folder since is cut off."""
         run = self.run
+        state = _of_process(state, run.processes)
         for key, part in {**run.parts.stateful(), **self._own()}.items():
             part.load_state_dict(state[key])
         run.machine.load_generator_states(state["generators"])
@@ -141,11 +150,7 @@ class Alternation:
             return False
         return step % ground.every == 0 and (ground.until is None or step <= ground.until)
 
-    def _calls(self) -> int:
-        preference = self.run.parts.preference
-        return preference.calls if preference is not None else 0
-
-    def _cost(self, calls: int) -> dict[str, Any]:
+    def _cost(self, paid: int) -> dict[str, Any]:
         seconds = {name: round(value, 3) for name, value in self.run.clock.seconds.items()}
         training = sum(value for name, value in seconds.items() if not name.startswith(EVALUATE))
         return {
@@ -154,6 +159,17 @@ class Alternation:
             "evaluation_seconds": round(sum(seconds.values()) - training, 3),
             "phase_seconds": seconds,
             "sampled_tokens": self.run.counters.sampled_tokens,
-            "preference_calls": calls,
+            "preference_calls": paid,
             "peak_memory_bytes": self.run.machine.peak_memory_bytes(),
         }
+
+
+def _of_process(state: Mapping[str, Any], processes: Processes) -> Mapping[str, Any]:
+    """Return the state as this process wrote it, given that of all."""
+    others = state.get("processes", [])
+    if len(others) + 1 != processes.count:
+        raise CheckpointError(
+            f"A run must go on with as many processes as it was started with ({len(others) + 1}), but was launched "
+            f"with {processes.count} instead."
+        )
+    return state if processes.is_main else {**state, **others[processes.rank - 1]}

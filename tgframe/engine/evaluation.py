@@ -35,42 +35,54 @@ class Validation:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best value, and the policy that reached it."""
-        return {"best": self.best.state_dict(), "kept": self.kept}
+        checkpoint = self.run.best_checkpoint
+        return {
+            "best": self.best.state_dict(),
+            "kept": self.kept,
+            "checkpoint": None if checkpoint is None else checkpoint.name,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what :meth:`state_dict` returned."""
         self.best.load_state_dict(state["best"])
         self.kept = state["kept"]
+        name = state.get("checkpoint")
+        self.run.best_checkpoint = None if name is None else self.run.files.checkpoints_folder / name
 
     @torch.no_grad()
     def validate(self) -> None:
         """Validate once: one row of metrics, the learning-rate plateau, the best state."""
         run, parts, options = self.run, self.run.parts, self.options
-        assert parts.sampler is not None
-        assert parts.preference is not None
         with run.clock.phase("validate"):
-            prompts = parts.task.prompts(
-                parts.policy, options.split, options.prompts, run.machine.generator("validate/data")
-            )
-            rollouts = parts.sampler.sample(
-                parts.policy, prompts, options.completions, run.machine.generator("validate/sampler")
-            )
-            run.counters.sampled_tokens += int(rollouts.mask.sum())
-            preferences = judged(run, parts.preference.judge, rollouts)
-        values = preferences.values[preferences.valid]
-        mean = float(values.mean()) if len(values) else float("nan")
-        if self.best.update(mean) and options.keep == "best":
+            tokens, found = run.processes.from_main(self._judged)
+        run.counters.sampled_tokens += tokens
+        mean = found["preference_mean"]
+        better = self.best.update(mean)
+        if better:
+            run.best_checkpoint = run.last_checkpoint
+        if better and options.keep == "best":
             self.kept = copy.deepcopy(parts.policy.state_dict())  # type: ignore[attr-defined]  # a policy is a module
         self.updater.validated(mean)
-        row = {
-            "split": options.split,
-            "preference_mean": mean,
+        run.record("evaluate", {"split": options.split, **found, **paid(run), "lr": self.updater.lr})
+
+    def _judged(self) -> tuple[int, dict[str, Any]]:
+        """Sample and judge; return how many tokens were sampled, and what the metrics say of the judgments."""
+        run, parts, options = self.run, self.run.parts, self.options
+        assert parts.sampler is not None
+        assert parts.preference is not None
+        prompts = parts.task.prompts(
+            parts.policy, options.split, options.prompts, run.machine.generator("validate/data")
+        )
+        rollouts = parts.sampler.sample(
+            parts.policy, prompts, options.completions, run.machine.generator("validate/sampler")
+        )
+        preferences = judged(run, parts.preference.judge, rollouts)
+        values = preferences.values[preferences.valid]
+        return int(rollouts.mask.sum()), {
+            "preference_mean": float(values.mean()) if len(values) else float("nan"),
             "preference_best": float(values.max()) if len(values) else None,
             "missing": int((~preferences.valid).sum()),
-            **paid(run),
-            "lr": self.updater.lr,
         }
-        run.record("evaluate", row)
 
     def exhausted(self) -> bool:
         """Return whether improvement should stop."""
@@ -83,7 +95,10 @@ class Validation:
 
 
 class Scoreboard:
-    """Collects what every system reached on the test split: ``eval.jsonl`` rows and the scores of ``result.json``."""
+    """Collects what every system reached on the test split: ``eval.jsonl`` rows and the scores of ``result.json``.
+
+    The main process evaluates; the others wait for it, and have no scores.
+    """
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -105,12 +120,22 @@ class Scoreboard:
 
     def evaluate_policy(self, system: str) -> None:
         """Evaluate the policy and the guidance as they are now under the name ``system``."""
+        with self.run.processes.agreed():
+            if self.run.machine.is_main:
+                self._evaluate_policy(system)
+
+    def _evaluate_policy(self, system: str) -> None:
         with self.run.clock.phase(f"evaluate {system}"), progress(f"evaluating {system}", None):
             generator = self.run.machine.generator(f"evaluate/{system}")
             self._add(system, evaluated(self.run.parts, self.run.machine, self.split, generator))
 
     def evaluate_systems(self) -> None:
         """Evaluate what else the task compares with, each on its own clock."""
+        with self.run.processes.agreed():
+            if self.run.machine.is_main:
+                self._evaluate_systems()
+
+    def _evaluate_systems(self) -> None:
         parts = self.run.parts
         sampler: Any = parts.sampler
         generator = self.run.machine.generator("evaluate/systems")

@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 
 from tgframe.engine.budget import spent
+from tgframe.engine.grounding_loss import PartLoss
 from tgframe.engine.guard import judged, paid, require_finite
 from tgframe.engine.optimization import Best, Updater
 from tgframe.engine.pool import Judged, Pool
-from tgframe.engine.ranking import agreement, plackett_luce, subsets
+from tgframe.engine.ranking import agreement, subsets
 from tgframe.engine.samples import write_samples
+from tgframe.engine.sharing import own, places, share, whole, whole_tensor
 from tgframe.runtime.progress import progress
 
 if TYPE_CHECKING:
     from tgframe.engine.state import Run
     from tgframe.engine.step import StepFiller
-    from tgframe.interfaces.batch import Preferences
     from tgframe.interfaces.sampler import Sampler
     from tgframe.interfaces.schedule import Ground
     from tgframe.interfaces.step import Guidance, Step
@@ -134,19 +135,23 @@ class Grounding:
             yield self.filler.grounding(fresh.rollouts, fresh.preferences)
 
     def _collect(self, sampler: Sampler, split: str, generator: str) -> Judged:
-        """Sample completions and have them judged."""
+        """Sample completions and have them judged: each process its share, which all then have."""
         run = self.run
         prompts = run.parts.task.prompts(
             run.parts.policy, split, self.options.prompts, run.machine.generator(f"{generator}/data")
         )
         rollouts = sampler.sample(
-            run.parts.policy, prompts, self.options.completions, run.machine.generator(f"{generator}/sampler")
+            run.parts.policy,
+            share(run, prompts),
+            self.options.completions,
+            run.machine.own_generator(f"{generator}/sampler"),
         )
-        run.counters.sampled_tokens += int(rollouts.mask.sum())
         assert run.parts.preference is not None
         preferences = judged(run, run.parts.preference.judge, rollouts)
-        sampler.observe(rollouts, preferences)
-        return Judged(rollouts, preferences)
+        found = whole(run.processes, prompts, Judged(rollouts, preferences))
+        run.counters.sampled_tokens += int(found.rollouts.mask.sum())
+        sampler.observe(found.rollouts, found.preferences)
+        return found
 
     def _step(self, updater: Updater) -> None:
         run = self.run
@@ -161,10 +166,10 @@ class Grounding:
 
     def _describe(self, fresh: Judged) -> dict[str, Any]:
         """Say how well the guidance ranks completions that it was not fitted on yet."""
-        step = self.filler.grounding(fresh.rollouts, fresh.preferences)
+        ours, preferences = own(self.run.processes, fresh), fresh.preferences
+        step = self.filler.grounding(ours.rollouts, ours.preferences)
         guidance = self.filler.values(step)
-        scores = self._aggregate(guidance)
-        preferences = fresh.preferences
+        scores = whole_tensor(self.run.processes, self._aggregate(guidance))
         accuracy, tau = agreement(scores, preferences.values, preferences.valid)
         valid = preferences.values[preferences.valid]
         if (self.run.counters.ground_step - 1) % self.run.options.samples_every == 0:
@@ -183,33 +188,37 @@ class Grounding:
     def _update(self, updater: Updater, batch: Judged) -> dict[str, Any]:
         self.guidance.train()  # type: ignore[attr-defined]  # what has parameters is a module
         try:
-            loss, logs = self._loss(batch)
+            part = self._part(own(self.run.processes, batch), self._rankings(batch))
         finally:
             self.guidance.eval()  # type: ignore[attr-defined]
-        require_finite(loss.detach(), "grounding loss", self.run.parts.label("guidance"), self.run)
-        if not loss.requires_grad:
-            return {**logs, "loss": float(loss)}
-        norm = updater.update(loss)
-        return {**logs, "loss": float(loss.detach()), "grad_norm": norm, "lr": updater.lr}
+        require_finite(part.loss.detach(), "grounding loss", self.run.parts.label("guidance"), self.run)
+        found = part.of_all(self.run.processes)
+        if not found.learns:
+            return {**found.logs, "loss": found.loss}
+        if part.loss.requires_grad:
+            updater.add(part.loss, 1.0 if self.run.processes.alone else part.weight)
+        norm = updater.step(found.weight or 1.0)
+        return {**found.logs, "loss": found.loss, "grad_norm": norm, "lr": updater.lr}
 
-    def _loss(self, batch: Judged) -> tuple[Tensor, dict[str, Any]]:
-        """Return the grounding loss of one judged batch, with gradient to the guidance."""
+    def _part(self, batch: Judged, rankings: Tensor | None) -> PartLoss:
+        """Return the grounding loss of judged groups, with gradient to the guidance."""
         step = self.filler.grounding(batch.rollouts, batch.preferences)
-        rankings = self._rankings(batch)
         with self.run.machine.autocast():
-            own = self.guidance.ground(step, rankings)
-            if own is not None:
-                return own[0], dict(own[1])
+            given = self.guidance.ground(step, rankings)
+            if given is not None:
+                return PartLoss.given(given, len(step.prompts))
             scores = self._aggregate(self.guidance.values(step))
-        return ranking_loss(scores, batch.preferences, rankings)
+        return PartLoss.ranked(scores, batch.preferences, rankings)
 
     def _rankings(self, batch: Judged) -> Tensor | None:
-        ranking = self.options.ranking
+        """Draw the sub-rankings of the whole batch; return those of this process."""
+        ranking, processes = self.options.ranking, self.run.processes
         groups, size = batch.preferences.values.shape
         if ranking.size is None or ranking.size >= size:
             return None
         generator = self.run.machine.generator("ground/rankings")
-        return subsets(size, ranking.size, ranking.count, generator, groups).to(batch.preferences.values.device)
+        drawn = subsets(size, ranking.size, ranking.count, generator, groups).to(batch.preferences.values.device)
+        return drawn if processes.alone else drawn[places(processes, groups)]
 
     def _aggregate(self, guidance: Guidance) -> Tensor:
         assert self.run.parts.aggregator is not None
@@ -232,18 +241,11 @@ class Grounding:
         return loss
 
     def _loss_of_whole_groups(self, batch: Judged) -> float:
-        step = self.filler.grounding(batch.rollouts, batch.preferences)
-        own = self.guidance.ground(step, None)
-        if own is not None:
-            return float(own[0])
-        return float(ranking_loss(self._aggregate(self.filler.values(step)), batch.preferences, None)[0])
-
-
-def ranking_loss(scores: Tensor, preferences: Preferences, rankings: Tensor | None) -> tuple[Tensor, dict[str, Any]]:
-    """Return the Plackett-Luce loss of aggregated values ``[B,K]``: whole groups, or their ``rankings`` ``[B,M,J]``."""
-    values, valid = preferences.values, preferences.valid
-    if rankings is not None:
-        groups = torch.arange(len(scores), device=scores.device)[:, None, None]
-        scores, values, valid = scores[groups, rankings], values[groups, rankings], valid[groups, rankings]
-    found = plackett_luce(scores, values, valid)
-    return found.loss, {"rankings": found.counted, "rankings_skipped": found.skipped}
+        ours = own(self.run.processes, batch)
+        step = self.filler.grounding(ours.rollouts, ours.preferences)
+        given = self.guidance.ground(step, None)
+        if given is not None:
+            part = PartLoss.given(given, len(step.prompts))
+        else:
+            part = PartLoss.ranked(self._aggregate(self.filler.values(step)), ours.preferences, None)
+        return part.of_all(self.run.processes).loss

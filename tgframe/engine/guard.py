@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import attrs
@@ -12,7 +13,7 @@ from tgframe.errors import ComponentError, NumericError, TgframeError
 from tgframe.interfaces.batch import Preferences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from tgframe.engine.state import Run
     from tgframe.interfaces.batch import Prompts, Rollouts
@@ -99,8 +100,16 @@ def _prompts(prompts: Prompts) -> str:
 
 
 def paid(run: Run) -> dict[str, float]:
-    """Return what judging has cost so far: calls, and what the source itself monitors."""
+    """Return what judging has cost so far, in all processes: calls, and what the source itself monitors."""
     preference = run.parts.preference
     if preference is None:
         return {}
-    return {"preference_calls": preference.calls, **{f"preference/{k}": v for k, v in preference.monitors().items()}}
+    monitors = {f"preference/{name}": value for name, value in preference.monitors().items()}
+    found = run.processes.gather({"preference_calls": preference.calls, **monitors})
+    return found[0] if len(found) == 1 else {name: _together(name, found) for name in dict.fromkeys(chain(*found))}
+
+
+def _together(name: str, found: Sequence[Mapping[str, float]]) -> float:
+    """Return the sum over the processes that have ``name``; what a source logs is a mean already, and stays one."""
+    values = [one[name] for one in found if name in one]
+    return sum(values) / len(values) if "/logged/" in name else sum(values)

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from tgframe.engine.guard import require_finite
+from tgframe.engine.means import Means
 from tgframe.engine.optimization import Updater
 from tgframe.engine.samples import write_samples
+from tgframe.engine.sharing import share
 from tgframe.interfaces.specification import ABOUT_COMPLETIONS
 
 if TYPE_CHECKING:
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
 
 
 class Improvement:
-    """Samples, fills a step, asks the objective for its loss, updates the policy."""
+    """Samples, fills a step, asks the objective for its loss, updates the policy.
+
+    A step is divided into parts by prompts: among the processes of the run, and each process's share again where the
+    recipe accumulates. All parts are put together by what their losses are means over.
+    """
 
     def __init__(self, run: Run, filler: StepFiller) -> None:
         self.run = run
@@ -33,6 +39,9 @@ class Improvement:
         parameters = [*parts.policy.trainable(), *self.objective.trainable(), *joint]
         self.updater = Updater(parameters, run.optimizers.policy, run.machine, "max", run.schedule.steps)
         self.divided = run.schedule.improve.accumulate > 1
+        """Whether this process's share of a step is divided."""
+        self.weighted = self.divided or not run.processes.alone
+        """Whether a step has several parts."""
         self.samples = bool(parts.needs["objective"] & ABOUT_COMPLETIONS)
 
     def step(self) -> None:
@@ -43,6 +52,7 @@ class Improvement:
             prompts = parts.task.prompts(
                 parts.policy, "train", run.schedule.improve.prompts, run.machine.generator("improve/data")
             )
+            prompts = share(run, prompts)
             rollouts = self._sample(prompts) if self.samples else None
             metrics = self._update(prompts, rollouts)
             parts.policy.version += 1
@@ -54,29 +64,27 @@ class Improvement:
         run = self.run
         assert run.parts.sampler is not None, "composing checks that there is a sampler where completions are needed"
         rollouts = run.parts.sampler.sample(
-            run.parts.policy, prompts, run.schedule.improve.completions, run.machine.generator("improve/sampler")
+            run.parts.policy, prompts, run.schedule.improve.completions, run.machine.own_generator("improve/sampler")
         )
-        run.counters.sampled_tokens += int(rollouts.mask.sum())
+        run.counters.sampled_tokens += run.processes.sum(int(rollouts.mask.sum()))
         return rollouts
 
     def _update(self, prompts: Prompts, rollouts: Rollouts | None) -> dict[str, Any]:
         """Go down the losses of all parts of the step, put together by what each is a mean over."""
-        who, means, total = self.run.parts.label("objective"), Means(), 0.0
+        who, means = self.run.parts.label("objective"), Means()
         for place, step in enumerate(self._parts(prompts, rollouts)):
             loss, logs = self._loss(step)
-            weight = (
-                self.objective.denominator(step.read_by(self.run.parts.label("objective"))) if self.divided else 1.0
-            )
+            weight = self.objective.denominator(step.read_by(who)) if self.weighted else 1.0
             self.updater.add(loss, weight)
             means.add({"loss": loss.detach(), **logs}, weight)
-            total += weight
             if (
                 place == 0
                 and rollouts is not None
                 and (self.run.counters.step - 1) % self.run.options.samples_every == 0
             ):
                 write_samples(self.run, "improve", step)
-        norm = self.updater.step(total or 1.0)
+        means = means.of_all(self.run.processes)
+        norm = self.updater.step(means.weight or 1.0)
         require_finite(torch.as_tensor(norm), "gradient norm", who, self.run)
         return {**means.values(), "grad_norm": norm, "lr": self.updater.lr}
 
@@ -105,21 +113,3 @@ class Improvement:
             loss = loss + extra
         require_finite(loss.detach(), "loss", who, run)
         return loss, logs
-
-
-class Means:
-    """Weighted means of logs, by name; one that a part leaves out counts where it is there."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._weights: dict[str, float] = {}
-
-    def add(self, logs: Mapping[str, Tensor | float], weight: float) -> None:
-        """Count the logs of a part of a step."""
-        for name, value in logs.items():
-            self._sums[name] = self._sums.get(name, 0.0) + weight * float(value)
-            self._weights[name] = self._weights.get(name, 0.0) + weight
-
-    def values(self) -> dict[str, float]:
-        """Return the means."""
-        return {name: total / (self._weights[name] or 1.0) for name, total in self._sums.items()}

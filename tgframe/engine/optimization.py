@@ -96,13 +96,16 @@ class Updater:
 
     def add(self, loss: Tensor, weight: float = 1.0) -> None:
         """Add the gradient of ``weight`` times ``loss`` to what the next step goes down."""
-        if not self._added:  # whatever others left in these parameters is none of it
-            self.optimizer.zero_grad(set_to_none=True)
-            self._added = True
+        self._begin()
         self.machine.backward(loss if weight == 1.0 else weight * loss)
 
     def step(self, weight: float = 1.0) -> float:
-        """Take one step down what was added, over ``weight``; return the gradient norm before clipping."""
+        """Take one step down what was added, over ``weight``; return the gradient norm before clipping.
+
+        Of several processes, each adds its part and gives the weight of all: all take the same step.
+        """
+        self._begin()
+        self.machine.processes.sum_gradients(self.parameters)
         if weight != 1.0:
             for parameter in self.parameters:
                 if parameter.grad is not None:
@@ -115,6 +118,12 @@ class Updater:
         self._added = False
         self.done += 1
         return norm
+
+    def _begin(self) -> None:
+        """Clear the gradients before the first that is added: whatever others left in these parameters is none."""
+        if not self._added:
+            self.optimizer.zero_grad(set_to_none=True)
+            self._added = True
 
     def validated(self, value: float) -> None:
         """Hear a validation result: lower the learning rate on a plateau."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,11 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from tgframe.errors import Interrupted
 from tgframe.runtime.checkpoint import write_checkpoint
+from tgframe.runtime.files import remove
+from tgframe.runtime.processes import Ended
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import FrameType
 
     from tgframe.engine.state import Run
+
+
+STOPPED = 130
+"""Exit status of a process that was asked to stop."""
 
 
 class Saver:
@@ -32,9 +38,12 @@ class Saver:
         Raises :class:`~tgframe.errors.Interrupted` where a stop was asked for, with a checkpoint written.
         """
         every, updates = self.run.options.checkpoint_every, self.run.counters.updates
-        if self._stop or (every is not None and updates % every == 0):
+        stop = self.run.processes.any(self._stop)
+        if stop or (every is not None and updates % every == 0):
             self.save()
-        if self._stop:
+        if stop and not self.run.machine.is_main:
+            raise Ended(STOPPED)
+        if stop:
             raise Interrupted(
                 f"Stopped after {updates} steps, with a checkpoint in {str(self.run.last_checkpoint)!r}. "
                 "Run the same command with --resume to go on."
@@ -45,12 +54,19 @@ class Saver:
         run = self.run
         with run.clock.phase("checkpoint"):
             run.files.sync()
-            folder = run.files.checkpoint(run.counters.updates)
-            write_checkpoint(folder, self._state())
+            folder, state = run.files.checkpoint(run.counters.updates), self._state()
+            with run.processes.agreed():
+                if run.machine.is_main:
+                    self._write(folder, state)
             run.last_checkpoint = folder
-            for old in run.files.checkpoints()[: -run.options.keep_checkpoints]:
-                shutil.rmtree(old)
         run.hooks.tgframe_checkpoint_saved(run=run, step=run.counters.step, path=folder)
+
+    def _write(self, folder: Path, state: dict[str, Any]) -> None:
+        write_checkpoint(folder, state)
+        options = self.run.options
+        for old in self.run.files.checkpoints()[: -options.keep_checkpoints]:
+            if not (options.keep_best and old == self.run.best_checkpoint):
+                remove(old)
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tgframe.interfaces.sampler import Sampler
     from tgframe.interfaces.task import Task
     from tgframe.runtime.machine import Machine
+    from tgframe.runtime.processes import Processes
     from tgframe.runtime.run_folder import RunFolder
 
 
@@ -164,11 +165,18 @@ class Run:
     counters: Counters = attrs.field(factory=Counters)
     clock: Clock = attrs.field(factory=Clock)
     last_checkpoint: Path | None = None
+    best_checkpoint: Path | None = None
+    """The last checkpoint before the best validation."""
 
     @property
     def folder(self) -> Path:
         """The run folder."""
         return self.files.path
+
+    @property
+    def processes(self) -> Processes:
+        """This process and the others of the run."""
+        return self.machine.processes
 
     def record(self, phase: str, metrics: Mapping[str, Any], at: int | None = None) -> None:
         """Write one row of metrics and tell the hooks. ``at`` is the place on the phase's own axis (default: step)."""

@@ -31,7 +31,11 @@ class Runtime(Protocol):
         """The recipe's seed."""
 
     def generator(self, name: str) -> torch.Generator:
-        """Return the run's CPU generator called ``name``: one object a name, seeded from the seed and the name."""
+        """Return the run's CPU generator called ``name``: one object a name, seeded from the seed and the name.
+
+        All processes of a run have the same, so that they build the same. What each must draw for itself (completions)
+        is drawn by the generator that it is given.
+        """
 
     def autocast(self) -> contextlib.AbstractContextManager[None]:
         """Return the mixed-precision context of forward passes."""

@@ -69,12 +69,12 @@ class Improve:
     """One improvement step."""
 
     prompts: int = attrs.field(default=1, validator=ge(1))
-    """Prompts a step (B)."""
+    """Prompts a step (B), over all processes of the run: each takes an equal share."""
     completions: int = attrs.field(default=16, validator=ge(1))
     """Completions a prompt (K)."""
     accumulate: int = attrs.field(default=1, validator=ge(1))
-    """Parts into which the prompts of a step are divided: their gradients are added up before the update, which takes
-    as much less memory. What an objective compares across prompts, it compares within a part."""
+    """Parts into which the prompts of a step are divided, in each process: their gradients are added up before the
+    update, which takes as much less memory. What an objective compares across prompts, it compares within a part."""
 
     def __attrs_post_init__(self) -> None:
         if self.prompts % self.accumulate:
@@ -116,7 +116,7 @@ class Ground:
     until: int | None = attrs.field(default=None, validator=optional(ge(1)))
     """Last improvement step after which guidance is fitted again; null means no such limit."""
     prompts: int = attrs.field(default=1, validator=ge(1))
-    """Prompts a grounding step (B)."""
+    """Prompts a grounding step (B), over all processes of the run: each takes an equal share."""
     completions: int = attrs.field(default=16, validator=ge(2))
     """Completions a prompt (K), all of them judged."""
     ranking: Ranking = attrs.field(factory=Ranking)
@@ -201,13 +201,15 @@ class RuntimeOptions:
     seed: int = attrs.field(default=0, validator=ge(0))
     """Seeds everything: data, models, samplers, preferences, each by a generator of its own."""
     device: str = attrs.field(default="auto", validator=matches_re(r"auto|cpu|cuda(:\d+)?"))
-    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``. Of several processes, each takes a GPU with ``auto`` and ``cuda``."""
     precision: Literal["auto", "fp32", "bf16"] = attrs.field(default="auto", validator=in_(("auto", "fp32", "bf16")))
     """Of forward passes; ``auto`` is bf16 where a GPU has it, else fp32. Weights stay fp32."""
     checkpoint_every: int | None = attrs.field(default=None, validator=optional(ge(1)))
     """Steps, of improvement and grounding together, between checkpoints; null writes only the one at the end."""
     keep_checkpoints: int = attrs.field(default=2, validator=ge(1))
     """Newest checkpoints that are kept."""
+    keep_best: bool = False
+    """Keep, beside these, the last checkpoint before the best validation (``schedule.evaluate``)."""
     tensorboard: bool = True
     """Write TensorBoard curves."""
     samples_every: int = attrs.field(default=50, validator=ge(1))

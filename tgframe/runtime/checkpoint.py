@@ -6,12 +6,14 @@ The folder is written beside its place, synchronised, and renamed into it.
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tgframe.errors import CheckpointError
-from tgframe.runtime.files import sync, write_json, writing
+from tgframe.runtime.files import AT_ONCE, sync, write_json, writing
 from tgframe.runtime.tree import Encoder, decode
 
 MANIFEST = "MANIFEST.json"
@@ -39,8 +41,7 @@ def write_checkpoint(folder: Path, parts: Mapping[str, Any]) -> None:
         try:
             temporary.mkdir()
             written = [path for name, state in parts.items() for path in _write_part(temporary, name, state)]
-            digests = {path.name: _sha256(path) for path in written}
-            write_json(temporary / MANIFEST, {"format": FORMAT, "sha256": digests})
+            write_json(temporary / MANIFEST, {"format": FORMAT, "sha256": _flushed(written)})
             _move(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -62,16 +63,20 @@ def _write_part(folder: Path, name: str, state: Any) -> list[Path]:
         raise ValueError(f"a part's name must be a file name, but is {name!r} instead")
     encoder = Encoder()
     tree, tensors = folder / f"{name}.json", folder / f"{name}.safetensors"
-    with open(tree, "w", encoding="utf-8") as file:
-        json.dump(encoder.encode(state, name), file, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
+    tree.write_text(json.dumps(encoder.encode(state, name), allow_nan=False), encoding="utf-8")
     try:
         save_file(encoder.tensors, tensors)
     except SafetensorError as error:  # its way to say that the disk is full
         raise OSError(str(error)) from error
-    sync(tensors)
     return [tree, tensors]
+
+
+def _flushed(files: Sequence[Path]) -> dict[str, str]:
+    """Wait until the files are on the disk; return the sha256 of each by its name."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # hashes while the disk works
+        waits, digests = pool.map(sync, files), pool.map(_sha256, files)
+        collections.deque(waits, maxlen=0)  # raises what went wrong
+        return dict(zip((path.name for path in files), digests, strict=True))
 
 
 def _move(temporary: Path, folder: Path) -> None:

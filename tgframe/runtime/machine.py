@@ -14,6 +14,7 @@ from accelerate.state import AcceleratorState
 from tgframe.errors import DeviceError
 from tgframe.runtime.device import find_device, find_precision
 from tgframe.runtime.memory import peak_process_bytes
+from tgframe.runtime.processes import ALONE, Processes
 from tgframe.runtime.seeding import global_states, load_global_states, seed_globals, seed_of
 
 
@@ -23,29 +24,38 @@ class Machine:
     Make it with :meth:`create`, before anything is initialised: it seeds the process.
     """
 
-    def __init__(self, seed: int, device: torch.device, precision: torch.dtype, accelerator: Accelerator) -> None:
+    def __init__(
+        self,
+        seed: int,
+        device: torch.device,
+        precision: torch.dtype,
+        accelerator: Accelerator,
+        processes: Processes = ALONE,
+    ) -> None:
         self._seed = seed
         self._device = device
         self.precision = precision
         """dtype of forward passes; weights are float32 whatever it is."""
+        self.processes = processes
+        """This process and the others of the run."""
         self._accelerator = accelerator
         self._generators: dict[str, torch.Generator] = {}
 
     @classmethod
-    def create(cls, seed: int, device: str = "auto", precision: str = "auto") -> Machine:
+    def create(cls, seed: int, device: str = "auto", precision: str = "auto", processes: Processes = ALONE) -> Machine:
         """Choose device and precision, and seed everything.
 
         Turns on torch's deterministic algorithms for the process, where an operation has one. Raises
         :class:`~tgframe.errors.DeviceError` when this machine lacks the device or precision.
         """
-        place = find_device(device)
+        place = find_device(device, processes)
         dtype = find_precision(precision, place)
-        accelerator = _accelerate(place)
+        accelerator = _accelerate(place, processes)
         _be_deterministic()
         seed_globals(seed)
         if place.type == "cuda":
             torch.cuda.reset_peak_memory_stats(place)
-        return cls(seed, place, dtype, accelerator)
+        return cls(seed, place, dtype, accelerator, processes)
 
     @property
     def device(self) -> torch.device:
@@ -60,13 +70,25 @@ class Machine:
     @property
     def is_main(self) -> bool:
         """True in the process that writes files."""
-        return bool(self._accelerator.is_main_process)
+        return self.processes.is_main
 
     def generator(self, name: str) -> torch.Generator:
         """Return the CPU generator called ``name``: one object a name, seeded from the seed and the name."""
         if name not in self._generators:
             self._generators[name] = torch.Generator().manual_seed(seed_of(self._seed, name))
         return self._generators[name]
+
+    def own_generator(self, name: str) -> torch.Generator:
+        """Return the generator called ``name`` of this process alone; the main process has that of :meth:`generator`.
+
+        For what each process draws for its own share: with one seed, all would draw the same.
+        """
+        return self.generator(name if self.is_main else f"{name}/process-{self.processes.rank}")
+
+    def part_ways(self) -> None:
+        """Seed the global generators of this process, once all have built the same parts; the main one goes on."""
+        if not self.is_main:
+            seed_globals(seed_of(self._seed, f"process-{self.processes.rank}"))
 
     def generator_states(self) -> dict[str, Any]:
         """Return the states of all generators, the process's global ones too, as a tree that a checkpoint can hold."""
@@ -106,19 +128,37 @@ class Machine:
         return peak_process_bytes()
 
 
-def _accelerate(device: torch.device) -> Accelerator:
+def _accelerate(device: torch.device, processes: Processes) -> Accelerator:
+    _refuse_shards()
     # accelerate keeps its state once a process and would silently give a second run the first one's device.
     AcceleratorState._reset_state(reset_partial_state=True)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     # Precision is this module's own: accelerate's would outlive the run in the process-wide state.
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
-    if accelerator.num_processes > 1:
+    if accelerator.num_processes != processes.count:
         raise DeviceError(
-            f"A run must be one process, but was launched as {accelerator.num_processes} instead. "
-            "Start it with `tgframe run`, not through a launcher."
+            f"This command must be {processes.count} process, but was launched as {accelerator.num_processes} instead. "
+            "Several processes can do `tgframe run`, started by `torchrun` or `accelerate launch`."
         )
     return accelerator
+
+
+SHARDS = {
+    "ACCELERATE_USE_FSDP": "FSDP",
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron",
+}
+"""What ``accelerate launch`` sets where it is configured to divide the model, and how that is called."""
+
+
+def _refuse_shards() -> None:
+    for variable, name in SHARDS.items():
+        if os.environ.get(variable, "false").lower() == "true":
+            raise DeviceError(
+                f"Every process must hold the whole model, but accelerate is configured for {name}, which divides it. "
+                "Run `accelerate config` again and choose none of these, or start with `torchrun`."
+            )
 
 
 def _be_deterministic() -> None:

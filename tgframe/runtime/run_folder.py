@@ -36,12 +36,16 @@ class RunFolder:
         self._streams: dict[str, JsonLines] = {}
 
     @classmethod
-    def create(cls, path: Path, resume: bool = False) -> RunFolder:
+    def create(cls, path: Path, resume: bool = False, writes: bool = True) -> RunFolder:
         """Take the folder ``path``, which must be new or empty; with ``resume``, it may hold an unfinished run.
+
+        Without ``writes`` nothing is taken, and what is written goes nowhere: another process of the run holds it.
 
         Raises :class:`~tgframe.errors.RunFolderError` when it is in use, finished, or holds something else.
         """
         path = path.absolute()
+        if not writes:
+            return _Unwritten(path, False)
         made = not path.exists()
         if path.exists() and not path.is_dir():
             raise RunFolderError(f"A run folder must be a folder, but {str(path)!r} is a file instead. {_CHOOSE}")
@@ -102,9 +106,14 @@ class RunFolder:
         """Write the file ``name`` as JSON, in one rename; NaN and infinities become null."""
         write_json(self.path / name, data)
 
+    @property
+    def checkpoints_folder(self) -> Path:
+        """Where checkpoints are."""
+        return self.path / "checkpoints"
+
     def checkpoint(self, step: int) -> Path:
         """Return the folder of the checkpoint after ``step`` steps, of improvement and grounding together."""
-        return self.path / "checkpoints" / f"step-{step}"
+        return self.checkpoints_folder / f"step-{step}"
 
     def checkpoints(self) -> list[Path]:
         """Return the folders of whole checkpoints, oldest first."""
@@ -126,6 +135,44 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Unwritten(RunFolder):
+    """The run folder of another process."""
+
+    def _stream(self, name: str) -> JsonLines:
+        return _Nowhere()
+
+    def sizes(self) -> dict[str, int]:
+        return {}
+
+    def sync(self) -> None:
+        pass
+
+    def cut(self, sizes: Mapping[str, int]) -> None:
+        pass
+
+    def write_text(self, name: str, text: str) -> None:
+        pass
+
+    def write_json(self, name: str, data: Any) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _Nowhere(JsonLines):
+    """A file that is not there."""
+
+    def __init__(self) -> None:
+        pass
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
