@@ -26,8 +26,8 @@ class LMObjective(Specification["LMObjective"]):
     def denominator(self, step: Step) -> float:
         """Return what the loss is a mean over: real tokens, pairs, prompts (as it is here), counted in ``step``.
 
-        Where a step is divided (``schedule.improve.accumulate``), its parts are put together in this proportion, so
-        that the update is that of the whole.
+        Where a step is divided (``schedule.improve.accumulate``, several processes), its parts are put together in
+        this proportion, so that the update is that of the whole.
         """
         return float(len(step.prompts))
 

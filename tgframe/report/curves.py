@@ -22,6 +22,7 @@ ABOUT = {
     "loss": "what the update minimises",
     "entropy": "how undecided the policy is over the next token, in nats",
     "nll": "negative log-probability of its own tokens",
+    "kl": "mean log-ratio of policy and reference, in nats a token",
     "value_mean": "mean guidance of a token",
     "grad_norm": "before clipping",
     "lr": "learning rate",
