@@ -30,6 +30,8 @@ UNCOVERED: dict[str, str] = {}
 
 UNSEEN: dict[tuple[str, str], str] = {
     ("tgframe.builtin.samplers:Greedy", "shuffled-k"): "all completions of a prompt are the same",
+    ("tgframe_tlg.objectives.mle:MLE", "shuffled-k"): "it reads the targets, and no completion that was drawn",
+    ("tgframe_tlg.objectives.reward_weighted_mle:RewardWeightedMLE", "shuffled-k"): "the same",
     ("tgframe_prompts.task:PromptClassification", "shuffled-k"): "there is but one prompt",
     ("tgframe_prompts.task:PromptClassification", "altered-padding"): "the prompt is empty: no side is right or left",
 }

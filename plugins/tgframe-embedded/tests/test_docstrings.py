@@ -91,9 +91,20 @@ def test_pairs_hold_body_and_summary(cache: Path) -> None:
     for row in rows["test"]:
         assert list(row) == ["id", "source", "target", "label"]
         assert 20 <= len(row["target"]) <= 160
-        assert len(row["source"].split()) <= 120
+        assert len(row["source"].partition(": ")[2].split()) <= 120
         assert row["target"] not in row["source"]
         assert bucket(*row["id"].split(":")[:2]) == "test"
+
+
+def test_names_stand_before_bodies_unless_they_are_not_wanted(cache: Path) -> None:
+    named = Docstrings(**SMALL, form="pairs").rows(cache)
+    bare = Docstrings(**SMALL, form="pairs", name=False).rows(cache)
+    for split, rows in named.items():
+        for row, other in zip(rows, bare[split], strict=True):
+            name, _, body = row["source"].partition(": ")
+            assert {**row, "source": body} == other
+            assert name == name.lower()
+            assert "_" not in name
 
 
 def test_missing_package_is_told_with_the_remedy() -> None:

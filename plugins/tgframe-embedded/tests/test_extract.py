@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tgframe_embedded.extract import docstrings, one_line, without_docstrings
+import pytest
+
+from tgframe_embedded.extract import docstrings, one_line, without_docstrings, words
 
 SOURCE = '''"""Module line."""
 
@@ -32,11 +34,28 @@ def test_docstrings_in_order_of_lines() -> None:
     found = list(docstrings(SOURCE, "m.py"))
     assert [item.summary for item in found] == ["Module line.", "Adds one.", "Holds things."]
     assert [item.line for item in found] == [0, 3, 16]
+    assert [item.name for item in found] == ["m", "first", "Second"]
 
 
 def test_markup_and_rules_are_gone() -> None:
     body = next(item for item in docstrings(SOURCE, "m.py") if item.summary == "Adds one.").body
     assert body == "Parameters x : int A numbers.Number such as 3. >>> first(1) 2"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("sort_values", "sort values"),
+        ("DataFrame", "data frame"),
+        ("RNNTLoss", "rnnt loss"),
+        ("_Conv2dBase", "conv2d base"),
+        ("__init__", "init"),
+        ("L1Loss", "l1 loss"),
+        ("_", ""),
+    ],
+)
+def test_names_are_split_into_words(name: str, expected: str) -> None:
+    assert words(name) == expected
 
 
 def test_prose_ends_before_the_first_doctest() -> None:

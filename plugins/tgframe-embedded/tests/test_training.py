@@ -72,14 +72,14 @@ def test_loop_lowers_the_loss_and_goes_on_from_its_checkpoint(tmp_path: Path) ->
     torch.manual_seed(0)
     model, inputs = nn.Linear(4, 1), torch.randn(64, 4)
 
-    def loss() -> torch.Tensor:
+    def loss(progress: float = 0.0) -> torch.Tensor:
         return (model(inputs) - inputs.sum(dim=1, keepdim=True)).square().mean()
 
     before = loss().item()
     fit(model, loss, Schedule(minutes=0.01, peak=0.05, report=20), tmp_path, lambda line: None)
     assert loss().item() < before / 2
     resumed, log = nn.Linear(4, 1), []
-    fit(resumed, lambda: resumed(inputs).square().mean(), Schedule(minutes=1e-9), tmp_path, log.append)
+    fit(resumed, lambda progress: resumed(inputs).square().mean(), Schedule(minutes=1e-9), tmp_path, log.append)
     assert log[0].startswith("goes on from")
     torch.testing.assert_close(resumed.weight, model.weight)
 

@@ -1,4 +1,4 @@
-"""What lets tgframe run without a download: two small models and a data set read from installed packages."""
+"""What lets tgframe run without a download: three small models and a data set read from installed packages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 @hookimpl
 def tgframe_register_models(register: Callable[[str, str], None]) -> None:
-    """`embedded/causal` and `embedded/masked`."""
+    """`embedded/causal`, `embedded/masked` and `embedded/seq2seq`."""
     register("embedded", "tgframe_embedded.locate:Embedded")
 
 

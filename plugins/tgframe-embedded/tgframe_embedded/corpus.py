@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from tgframe_embedded.extract import Docstring, docstrings
+from tgframe_embedded.extract import Docstring, docstrings, words
 from tgframe_embedded.installed import SourceFile, canonical, source_files
 from tgframe_embedded.masking import giveaways, masked
 from tgframe_embedded.packages import DEFAULT_PACKAGES
@@ -34,25 +34,31 @@ def texts(
     pattern = giveaways(names)
 
     def row(name: str, found: Docstring) -> Row | None:
-        words = masked(found.prose, pattern).split()[:max_words]
-        return {"id": _id(name, found), "text": " ".join(words), "label": name} if len(words) >= MIN_WORDS else None
+        kept = masked(found.prose, pattern).split()[:max_words]
+        return {"id": _id(name, found), "text": " ".join(kept), "label": name} if len(kept) >= MIN_WORDS else None
 
     return _unambiguous(_rows(names, split, files, row))
 
 
 def pairs(packages: Iterable[str] = DEFAULT_PACKAGES, split: Bucket = "test", *, max_words: int = 120) -> list[Row]:
-    """Summarization rows {"id", "source", "target", "label"} of one bucket: a docstring's body and its summary line.
+    """Summarization rows {"id", "name", "source", "target", "label"} of one bucket: a body and its summary line.
 
-    Summaries have 20 to 160 characters, bodies at least 120; bodies are cut after `max_words` words. All files of the
-    bucket are read. No pair of equal source, and none of equal target, occurs twice.
+    The name is that of the class or function, as words. Summaries have 20 to 160 characters, bodies at least 120;
+    bodies are cut after `max_words` words. All files of the bucket are read. No pair of equal source, and none of
+    equal target, occurs twice.
     """
     names = [canonical(name) for name in packages]
 
     def row(name: str, found: Docstring) -> Row | None:
         if not (20 <= len(found.summary) <= 160 and len(found.body) >= 120):
             return None
-        source = " ".join(found.body.split()[:max_words])
-        return {"id": _id(name, found), "source": source, "target": found.summary, "label": name}
+        return {
+            "id": _id(name, found),
+            "name": words(found.name),
+            "source": " ".join(found.body.split()[:max_words]),
+            "target": found.summary,
+            "label": name,
+        }
 
     rows = _rows(names, split, None, row)
     return _ordered(_first_of(_first_of(rows, "source"), "target"), "source")

@@ -24,7 +24,7 @@ from tgframe_embedded.split import Bucket
 if TYPE_CHECKING:
     from tgframe import Context
 
-_READING: Final = 1
+_READING: Final = 2
 """Raised when the same packages would give other rows than before: what an older version cached is then read anew."""
 
 _SPLITS: Final[tuple[Bucket, ...]] = ("test", "dev", "train")
@@ -36,7 +36,8 @@ class Docstrings(DataSource):
     """Docstrings of installed packages, split by file; the embedded models saw none of these texts.
 
     As `classification`, rows are {id, text, label}: the start of a docstring with the names of the packages masked
-    out, and the package. As `pairs`, they are {id, source, target, label}: its body and its summary line.
+    out, and the package. As `pairs`, they are {id, source, target, label}: what is documented, with the body of its
+    docstring, and the summary line.
     """
 
     packages: tuple[str, ...] = attrs.field(default=DEFAULT_PACKAGES, validator=min_len(2))
@@ -52,7 +53,9 @@ class Docstrings(DataSource):
     test_rows: int = attrs.field(default=1000, validator=gt(0))
     """Rows in test, the same number of every package (rounded up)."""
     max_words: int = attrs.field(default=24, validator=ge(corpus.MIN_WORDS))
-    """Longer texts are cut after so many words; sources of pairs after five times as many."""
+    """Longer texts are cut after so many words; bodies of pairs after five times as many."""
+    name: bool = True
+    """Whether the source of a pair starts with what the class or function is called, in words: "sort values: ..."."""
 
     def load(self, context: Context) -> Splits:
         """Read train, dev and test. Raises DataError where a package is missing or has too few rows."""
@@ -69,11 +72,14 @@ class Docstrings(DataSource):
         """The rows of train, dev and test as plain dictionaries; what was read is kept under `cache_dir`."""
         read = _cached(self._read, cache_dir, self._key())
         share = -(-self.test_rows // len(self.packages))
-        return {
+        drawn = {
             "train": self._drawn(read["train"], "train"),
             "dev": self._drawn(read["dev"], "dev"),
             "test": self._enough(corpus.balanced(read["test"], share), "test", share),
         }
+        if self.form == "classification":
+            return drawn
+        return {split: [self._pair(row) for row in rows] for split, rows in drawn.items()}
 
     def _read(self) -> dict[str, list[Row]]:
         read: dict[str, list[Row]] = {}
@@ -88,6 +94,10 @@ class Docstrings(DataSource):
         if self.form == "classification":
             return corpus.texts(self.packages, split, max_words=self.max_words)
         return corpus.pairs(self.packages, split, max_words=5 * self.max_words)
+
+    def _pair(self, row: Row) -> Row:
+        name, kept = row["name"], {key: value for key, value in row.items() if key != "name"}
+        return {**kept, "source": f"{name}: {row['source']}"} if self.name else kept
 
     def _drawn(self, rows: list[Row], split: str) -> list[Row]:
         if self.shots is None:

@@ -6,6 +6,7 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 import attrs
 
@@ -13,6 +14,7 @@ _RULE = re.compile(r"^\s*[-=~^*_#.+|]{3,}\s*$", re.MULTILINE)
 _ROLE = re.compile(r":[a-z]+(?::[a-z]+)?:(?=`)")
 _MARKUP = re.compile(r"`+~?|\*\*|\[(?=`)|(?<=`)\]")
 _SPACE = re.compile(r"\s+")
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 
 _BLOCKS = ("body", "handlers", "orelse", "finalbody")
 _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -28,6 +30,8 @@ class Docstring:
     """The first paragraph on one line."""
     body: str
     """Everything after it, its line structure gone, its rules and markup too; may be empty."""
+    name: str = ""
+    """What the class or function is called; of a module, its file without the ending."""
 
     @property
     def text(self) -> str:
@@ -46,7 +50,8 @@ def docstrings(source: str, path: str) -> Iterator[Docstring]:
         text = ast.get_docstring(node)
         if text:
             summary, _, body = text.partition("\n\n")
-            yield Docstring(path, getattr(node, "lineno", 0), one_line(summary), one_line(body))
+            name = getattr(node, "name", PurePosixPath(path).stem)
+            yield Docstring(path, getattr(node, "lineno", 0), one_line(summary), one_line(body), name)
 
 
 def without_docstrings(source: str) -> str:
@@ -60,6 +65,11 @@ def without_docstrings(source: str) -> str:
 def one_line(text: str) -> str:
     """Text without heading rules, roles, backticks and line breaks."""
     return _SPACE.sub(" ", _MARKUP.sub("", _ROLE.sub("", _RULE.sub(" ", text)))).strip()
+
+
+def words(name: str) -> str:
+    """A name as lower-case words: "sort_values" is "sort values", "DataFrame" is "data frame"."""
+    return " ".join(_WORD.findall(name)).lower()
 
 
 def _documented(source: str) -> Iterator[_Documented]:

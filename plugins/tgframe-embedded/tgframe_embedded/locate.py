@@ -19,7 +19,7 @@ def names() -> list[str]:
 
 @attrs.frozen
 class Embedded(ModelSource):
-    """The small models that come with the plugin: `embedded/causal` and `embedded/masked`."""
+    """The small models that come with the plugin: `embedded/causal`, `embedded/masked`, `embedded/seq2seq`."""
 
     def locate(self, name: str) -> Path:
         """Return the folder of the model. Raises ModelError, with the names that exist, for any other name."""

@@ -1,1 +1,1 @@
-"""How the two embedded models were made: material, tokenizer, training texts, loop, export."""
+"""How the embedded models were made: material, tokenizer, training texts, loop, export."""

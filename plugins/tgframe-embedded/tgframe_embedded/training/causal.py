@@ -15,6 +15,7 @@ from tgframe_embedded.training.material import Material
 from tgframe_embedded.training.tokenizer import BOS, EOS, PAD, SIZE
 
 BATCH = 8
+MINUTES = 25.0
 TEMPLATE = "<s> $A"
 POSITIONS = 256
 ABOUT = "A causal language model: GPT-2, 4 layers of width 192, vocabulary of 8,000."
@@ -44,7 +45,7 @@ def texts(material: Iterable[Material], tokenizer: Tokenizer, seed: int) -> Docu
     return Documents(material, tokenizer, seed)
 
 
-def loss(model: GPT2LMHeadModel, documents: Documents) -> Tensor:
+def loss(model: GPT2LMHeadModel, documents: Documents, progress: float = 0.0) -> Tensor:
     """Mean cross-entropy of every token after the first of one batch, in nats."""
     tokens = documents.batch(BATCH)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -1,4 +1,4 @@
-"""The training loop of both models: AdamW, warm-up, linear decay, a fixed time, checkpoints to go on from."""
+"""The training loop of all models: AdamW, warm-up, linear decay, a fixed time, checkpoints to go on from."""
 
 from __future__ import annotations
 
@@ -36,9 +36,12 @@ class Schedule:
 
 
 def fit(
-    model: nn.Module, loss: Callable[[], Tensor], schedule: Schedule, folder: Path, log: Callable[[str], None]
+    model: nn.Module, loss: Callable[[float], Tensor], schedule: Schedule, folder: Path, log: Callable[[str], None]
 ) -> list[dict[str, float]]:
-    """Train until the time is over; returns the log. Weights that lie in `folder` are what it starts from."""
+    """Train until the time is over; returns the log. Weights that lie in `folder` are what it starts from.
+
+    `loss` is told the progress, in 0..1 of the time.
+    """
     started_from = folder / "checkpoint.safetensors"
     if started_from.exists():
         model.load_state_dict(load_file(started_from), strict=False)
@@ -63,11 +66,15 @@ def fit(
 
 
 def _update(
-    model: nn.Module, loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer, schedule: Schedule, progress: float
+    model: nn.Module,
+    loss: Callable[[float], Tensor],
+    optimizer: torch.optim.Optimizer,
+    schedule: Schedule,
+    progress: float,
 ) -> float:
     for group in optimizer.param_groups:
         group["lr"] = schedule.rate(progress)
-    value = loss()
+    value = loss(progress)
     optimizer.zero_grad(set_to_none=True)
     value.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)

@@ -15,6 +15,7 @@ from tgframe_embedded.training.material import Material
 from tgframe_embedded.training.tokenizer import BOS, EOS, PAD, SIZE
 
 BATCH = 32
+MINUTES = 25.0
 TEMPLATE = "<s> $A </s>"
 POSITIONS = 256
 ABOUT = "A masked language model: RoBERTa with pre-norm, 3 layers of width 192, vocabulary of 8,000."
@@ -44,7 +45,7 @@ def texts(material: Iterable[Material], tokenizer: Tokenizer, seed: int) -> Exam
     return Examples(material, tokenizer, Mixture(), seed)
 
 
-def loss(model: RobertaPreLayerNormForMaskedLM, examples: Examples) -> Tensor:
+def loss(model: RobertaPreLayerNormForMaskedLM, examples: Examples, progress: float = 0.0) -> Tensor:
     """Mean cross-entropy of the masked tokens of one batch. The vocabulary is scored at those places only."""
     tokens, labels = examples.batch(BATCH)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=True):

@@ -25,6 +25,8 @@ class Material:
     """Whole texts on one line, doctests included."""
     code: tuple[str, ...]
     """Files without their docstrings."""
+    found: tuple[Docstring, ...] = ()
+    """The docstrings again, each with its parts."""
 
 
 def read(packages: Iterable[str], processes: int = 2) -> list[Material]:
@@ -37,7 +39,7 @@ def read(packages: Iterable[str], processes: int = 2) -> list[Material]:
     with ProcessPoolExecutor(processes) as pool:
         held_out = frozenset().union(*pool.map(_starts, names))
         material = pool.map(_material, names)
-    return [attrs.evolve(part, docstrings=tuple(_unseen(part.docstrings, held_out))) for part in material]
+    return [_without(part, held_out) for part in material]
 
 
 def _starts(package: str) -> frozenset[str]:
@@ -46,16 +48,18 @@ def _starts(package: str) -> frozenset[str]:
 
 def _material(package: str) -> Material:
     files = list(documented(package, "models"))
-    texts = {_start(found.text): found.text for _, group in files for found in group if len(found.text) >= 40}
-    return Material(package, tuple(texts.values()), tuple(without_docstrings(file.read()) for file, _ in files))
+    found = {_start(item.text): item for _, group in files for item in group if len(item.text) >= 40}
+    code = tuple(without_docstrings(file.read()) for file, _ in files)
+    return Material(package, tuple(item.text for item in found.values()), code, tuple(found.values()))
 
 
 def _documented(package: str, split: Bucket) -> Iterator[Docstring]:
     return (found for _, group in documented(package, split) for found in group)
 
 
-def _unseen(texts: Iterable[str], held_out: frozenset[str]) -> Iterator[str]:
-    return (text for text in texts if _start(text) not in held_out)
+def _without(part: Material, held_out: frozenset[str]) -> Material:
+    unseen = tuple(item for item in part.found if _start(item.text) not in held_out)
+    return attrs.evolve(part, docstrings=tuple(item.text for item in unseen), found=unseen)
 
 
 def _start(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The one tokenizer of both models: byte-level BPE in which every package name is a single token."""
+"""The one tokenizer of all models: byte-level BPE in which every package name is a single token."""
 
 from __future__ import annotations
 
