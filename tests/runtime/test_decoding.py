@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -20,6 +21,7 @@ class Table:
         self.logits = logits
         self.calls: list[tuple[Tensor, Tensor | None, Tensor | None]] = []
         self.repeats: list[int] = []
+        self.kept: list[list[int]] = []
 
     def __call__(self, tokens: Tensor, mask: Tensor | None, positions: Tensor | None, cache: Any) -> Tensor:
         assert torch.is_inference_mode_enabled()
@@ -28,6 +30,9 @@ class Table:
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         self.repeats.append(repeats)
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        self.kept.append(indices.tolist())
 
 
 def first(logits: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -54,6 +59,27 @@ def test_rows_end_apart_and_are_padded() -> None:
     torch.testing.assert_close(found.logprobs, torch.where(found.mask, -0.7, 0.0))
     assert len(table.calls) == 4, "it stops when all rows have ended"
     assert not found.tokens.is_inference()
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_rows_that_have_ended_are_fed_no_more(padded: bool) -> None:
+    table = chain(1, 2, 3, END)
+    starts, mask = torch.tensor([[0, 2], [0, 3], [0, 0], [0, 1]]), torch.tensor([[not padded, True]] * 3 + [[True] * 2])
+    found = run(table, Prefill(starts, mask if padded else None), 1, Limits(10))
+    assert found.tokens.tolist() == [[3, END, PAD, PAD], [END, PAD, PAD, PAD], [1, 2, 3, END], [2, 3, END, PAD]]
+    assert found.mask.sum(-1).tolist() == [2, 1, 4, 3]
+    torch.testing.assert_close(found.logprobs, torch.where(found.mask, -0.7, 0.0))
+    assert [len(tokens) for tokens, _, _ in table.calls] == [4, 4, 2, 1]
+    assert table.kept == [[2, 3], [0]], "of those fed before"
+    if padded:
+        assert [None if mask is None else mask.tolist() for _, mask, _ in table.calls[2:]] == [
+            [[False, *[True] * 3], [True] * 4],
+            [[False, *[True] * 4]],
+        ]
+        assert [positions.tolist() for _, _, positions in table.calls[2:] if positions is not None] == [
+            [[2], [3]],
+            [[3]],
+        ]
 
 
 def test_one_prompt_pass_serves_k_completions() -> None:

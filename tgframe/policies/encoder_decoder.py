@@ -38,6 +38,12 @@ class Source:
         if self.cache is not None:
             self.cache.batch_repeat_interleave(repeats)
 
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep the rows ``indices`` int64 ``[n]`` alone, in place."""
+        self.states, self.mask = self.states[indices], self.mask[indices]
+        if self.cache is not None:
+            self.cache.batch_select_indices(indices)
+
 
 class EncoderDecoder(Reader):
     """Reads the prompt in the encoder, and ``[start] prefix completion`` in the decoder.

@@ -51,6 +51,9 @@ class Past(Protocol):
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Repeat every row in place."""
 
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep the rows ``indices`` int64 ``[n]`` alone, in place."""
+
 
 class Forward(Protocol):
     """One pass of the model."""
@@ -98,7 +101,10 @@ def decode(
     vocabulary: Vocabulary,
     generator: torch.Generator,
 ) -> Drawn:
-    """Write ``k`` completions for each of ``B`` prefills, on a past of as many rows, in inference mode."""
+    """Write ``k`` completions for each of ``B`` prefills, on a past of as many rows, in inference mode.
+
+    When at most half of the rows that are fed go on, only these are: to leave rows out takes a copy of the past.
+    """
     fixed = limits.min_new_tokens >= limits.max_new_tokens
     never, early = _barred(vocabulary, fixed, prefill.tokens.device)
     with torch.inference_mode():
@@ -112,8 +118,13 @@ def decode(
             if bar.numel():
                 logits.index_fill_(1, bar, -torch.inf)
             tokens = rows.add(*draw(logits, generator))
-            if step + 1 == limits.max_new_tokens or rows.all_finished():
+            left = rows.left()
+            if step + 1 == limits.max_new_tokens or not left:
                 break
+            if 2 * left <= len(tokens):
+                kept = rows.thin()
+                past.batch_select_indices(kept)
+                tokens = tokens[kept]
             logits = forward(tokens.unsqueeze(-1), rows.mask(), rows.positions(), past)
         length = rows.longest()
     # Clones made outside inference mode may take part in autograd.
@@ -133,7 +144,7 @@ def _barred(vocabulary: Vocabulary, fixed: bool, device: torch.device) -> tuple[
 
 
 class _Rows:
-    """The completions as they grow."""
+    """The completions as they grow. Those that are fed become fewer when others have ended."""
 
     def __init__(self, prefill: Prefill, length: int, vocabulary: Vocabulary, ends: bool) -> None:
         rows, self._width = prefill.tokens.shape
@@ -144,6 +155,7 @@ class _Rows:
         self.tokens = torch.full((rows, length), vocabulary.pad, dtype=torch.long, device=device)
         self.real = torch.zeros((rows, length), dtype=torch.bool, device=device)
         self.logprobs = torch.zeros((rows, length), device=device)
+        self._fed: Tensor | slice = slice(None)  # which rows; what follows is of these
         self._finished = torch.zeros(rows, dtype=torch.bool, device=device)
         self._mask: Tensor | None = None
         if prefill.mask is not None:
@@ -152,31 +164,41 @@ class _Rows:
             self._length = prefill.mask.sum(-1, keepdim=True)
 
     def add(self, tokens: Tensor, logprobs: Tensor) -> Tensor:
-        """Take one drawn token a row; return what is fed next: padding for rows that have ended."""
+        """Take one drawn token for each row that is fed; return what is fed next: padding for rows that have ended."""
         step, self._count = self._count, self._count + 1
         if self._end is None:
             self.real[:, step] = True
         else:
-            self.real[:, step] = ~self._finished
+            self.real[self._fed, step] = ~self._finished
             tokens = tokens.masked_fill(self._finished, self._pad)
             logprobs = logprobs.masked_fill(self._finished, 0.0)
             self._finished = self._finished | (tokens == self._end)
-        self.tokens[:, step] = tokens
-        self.logprobs[:, step] = logprobs
+        self.tokens[self._fed, step] = tokens
+        self.logprobs[self._fed, step] = logprobs
         return tokens
 
     def mask(self) -> Tensor | None:
-        """bool ``[N,C+t]`` of everything read and written so far; None where nothing is padded."""
+        """bool ``[n,C+t]`` of everything read and written so far; None where nothing is padded."""
         return None if self._mask is None else self._mask[:, : self._width + self._count]
 
     def positions(self) -> Tensor | None:
-        """int64 ``[N,1]`` of the last token written; None where nothing is padded."""
+        """int64 ``[n,1]`` of the last token written; None where nothing is padded."""
         return None if self._mask is None else self._length + (self._count - 1)
 
-    def all_finished(self) -> bool:
+    def left(self) -> int:
+        """Return how many of the rows that are fed go on; all, where it would take too long to ask."""
         if self._end is None or (self._finished.is_cuda and self._count % _ASK_EVERY):
-            return False
-        return bool(self._finished.all())
+            return len(self._finished)
+        return int((~self._finished).sum())
+
+    def thin(self) -> Tensor:
+        """Feed no row any more that has ended; return which of those that were fed still are, int64 ``[n]``."""
+        kept = (~self._finished).nonzero().squeeze(-1)
+        self._fed = kept if isinstance(self._fed, slice) else self._fed[kept]
+        self._finished = self._finished[kept]
+        if self._mask is not None:
+            self._mask, self._length = self._mask[kept], self._length[kept]
+        return kept
 
     def longest(self) -> int:
         return self._count if self._end is None else int(self.real.sum(-1).max())
