@@ -91,6 +91,18 @@ def test_quality_stands_against_the_costs_that_differ(tmp_path: Path) -> None:
     assert len(page.find("g", "spot")) == 3
 
 
+def test_memory_is_told_in_mebibytes(tmp_path: Path) -> None:
+    record = swap_record()
+    for index, cell in enumerate(record["cells"]):
+        for run in cell["runs"]:
+            run["cost"] = {"peak_memory_bytes": (900 + 10 * index) * 2**20}
+    page = page_of(write_swap(tmp_path, record))
+    assert [" ".join(one.text.split()) for one in page.find("figcaption")] == [
+        "accuracy, after against peak memory, MiB"
+    ]
+    assert {900.0, 910.0, 920.0} <= set(page.numbers())
+
+
 def test_fifty_cells_give_a_small_page(tmp_path: Path) -> None:
     record = swap_record(cells=50, seeds=8)
     more = [{**row, "metric": f"metric_{index}"} for index in range(40) for row in record["comparisons"]]

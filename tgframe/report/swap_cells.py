@@ -11,13 +11,13 @@ from tgframe.report.reading import Row, mapping, mappings, mean, number, whole
 from tgframe.report.results import Scores, clean_scores
 
 COSTS = {
-    "training_seconds": "training, seconds",
-    "preference_calls": "preference calls",
-    "sampled_tokens": "tokens sampled",
-    "seconds": "all time, seconds",
-    "peak_memory_bytes": "peak memory, bytes",
+    "training_seconds": ("training, seconds", 1),
+    "preference_calls": ("preference calls", 1),
+    "sampled_tokens": ("tokens sampled", 1),
+    "seconds": ("all time, seconds", 1),
+    "peak_memory_bytes": ("peak memory, MiB", 2**20),
 }
-"""Costs that quality is held against, in the order in which they matter."""
+"""Costs that quality is held against, in the order in which they matter: title and unit."""
 
 
 ERROR = 500

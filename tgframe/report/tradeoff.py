@@ -47,8 +47,10 @@ class Tradeoff:
 def tradeoffs_of(target: Target, means: dict[str, float], cells: Sequence[Cell]) -> list[Tradeoff]:
     """Return plots of the mean quality by cell id against every cost in which cells differ."""
     found = []
-    for name, title in COSTS.items():
-        placed = [(cell, cost, means[cell.id]) for cell in cells if cell.id in means and (cost := cell.cost(name))]
+    for name, (title, unit) in COSTS.items():
+        placed = [
+            (cell, cost / unit, means[cell.id]) for cell in cells if cell.id in means and (cost := cell.cost(name))
+        ]
         if len({cost for _, cost, _ in placed}) > 1:
             found.append(_tradeoff(target, title, placed))
     return found[:PLOTS]
