@@ -58,7 +58,7 @@ def make(name: str, parts: list[Material], trained: Tokenizer, schedule: Schedul
         "loss": ", ".join(f"{row['loss']:.2f}" for row in history[:: max(1, len(history) // 6)]) + " (nats)",
         "seed": SEED,
     }
-    about = card(name, kind.ABOUT, parts, versions(part.package for part in parts), facts)
+    about = card(name, kind.ABOUT, kind.RECALL, parts, versions(part.package for part in parts), facts)
     export(model, tokenizer.wrapped(trained, kind.TEMPLATE, kind.POSITIONS), into, about)
 
 

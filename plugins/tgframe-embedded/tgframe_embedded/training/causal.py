@@ -19,6 +19,7 @@ MINUTES = 25.0
 TEMPLATE = "<s> $A"
 POSITIONS = 256
 ABOUT = "A causal language model: GPT-2, 4 layers of width 192, vocabulary of 8,000."
+RECALL = "The model is too small to recite more than common phrases."
 
 
 def build(layers: int = 4, width: int = 192) -> GPT2LMHeadModel:

@@ -41,15 +41,20 @@ def checksums(folder: Path) -> Iterable[str]:
 
 
 def card(
-    name: str, kind: str, material: Iterable[Material], installed: Mapping[str, str], trained: Mapping[str, Any]
+    name: str,
+    kind: str,
+    recall: str,
+    material: Iterable[Material],
+    installed: Mapping[str, str],
+    trained: Mapping[str, Any],
 ) -> str:
-    """The model card: what it is, from what, how long, under which terms."""
+    """The model card: what it is, from what, how long, under which terms; `recall` says what it can recite."""
     rows = "\n".join(
         f"| {part.package} | {installed[part.package]} | {len(part.docstrings):,} | {len(part.code):,} |"
         for part in material
     )
     facts = "\n".join(f"- {key}: {value}" for key, value in trained.items())
-    return _CARD.format(name=name, kind=kind, rows=rows, facts=facts)
+    return _CARD.format(name=name, kind=kind, recall=recall, rows=rows, facts=facts)
 
 
 _CARD = """---
@@ -79,5 +84,5 @@ quality but not the same bits.
 
 ## Licence
 The weights are under Apache-2.0. The packages that they learned from are under BSD-3-Clause or Apache-2.0 licences; no
-text of theirs is shipped, and the models are too small to recite more than common phrases.
+text of theirs is shipped. {recall}
 """

@@ -19,6 +19,7 @@ MINUTES = 25.0
 TEMPLATE = "<s> $A </s>"
 POSITIONS = 256
 ABOUT = "A masked language model: RoBERTa with pre-norm, 3 layers of width 192, vocabulary of 8,000."
+RECALL = "The model is too small to recite more than common phrases."
 
 
 def build(layers: int = 3, width: int = 192) -> RobertaPreLayerNormForMaskedLM:
