@@ -2,10 +2,10 @@
 
     python benchmarks/summaries.py --seeds 8 --jobs 2
 
-One `tgframe swap` of recipes/summarize-docstrings.yaml against recipes/ablations/docstrings-mle.yaml, paired by seed; the
-seed draws the rows that are tested, the order of training and the samples that guidance is fitted to. A swap that was
-interrupted goes on. Writes benchmarks/results/summaries.json: cells, summary and comparisons of the swap, and what the
-plain run gains over its own start (`learned`), which the swap does not compare.
+One `tgframe swap` of recipes/summarize-docstrings.yaml against recipes/ablations/docstrings-mle.yaml, paired by seed.
+The seed draws the rows that are tested, the order of training and the samples that guidance is fitted to. A swap that
+was interrupted goes on. Writes benchmarks/results/summaries.json: cells, summary and comparisons of the swap, and what
+each run gains over its own start and over the lead (`learned`), which the swap does not compare.
 """
 
 from __future__ import annotations

@@ -113,6 +113,18 @@ def test_samples_are_balanced_and_fixed(build: Callable[..., Any]) -> None:
     assert len(build(test_rows=1000).splits["test"]) == 9
 
 
+@pytest.mark.parametrize("best", [2, 6, 7, None])
+def test_a_sample_is_the_same_beside_any_other(build: Callable[..., Any], best: int | None) -> None:
+    alone = build(test_rows=5).splits["test"].texts
+    both = build(test_rows=5, best_rows=best).splits["test"]
+    places, more = both.sample("test_rows").tolist(), both.sample("best_rows").tolist()
+    assert tuple(both.texts[place] for place in places) == alone
+    assert len(more) == (9 if best is None else best)
+    small, large = sorted((places, more), key=len)
+    assert set(small) <= set(large)
+    assert large == list(range(len(both)))
+
+
 def test_balanced_share_has_each_class() -> None:
     examples = Examples("train", tuple("abcdef"), torch.tensor([0, 0, 0, 0, 0, 1]))
     for seed in range(5):

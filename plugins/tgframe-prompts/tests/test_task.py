@@ -27,6 +27,9 @@ needs_plugins = pytest.mark.skipif(
         ({"template": "{text}{mask}"}, "must contain {prompt} exactly once"),
         ({"truncate": "middle"}, "'left', 'right'"),
         ({"test_rows": 0}, "must be > 0"),
+        ({"best_rows": 0}, "must be > 0"),
+        ({"best_rows": "all"}, "'test_rows'"),
+        ({"random_prompts": -1}, "must be >= 0"),
         ({"finalists": 0}, "must be >= 1"),
     ],
 )
@@ -68,6 +71,15 @@ def test_a_recipe_becomes_a_task(tmp_path: Path) -> None:
     assert "scale: 5.0" in found.stdout
     again = check(tmp_path, found.stdout)
     assert again.stdout == found.stdout
+
+
+@needs_plugins
+@pytest.mark.parametrize("rows", ["800", "null", "test_rows"])
+def test_rows_of_the_best_prompts_are_a_number_all_or_as_many_as_the_others(tmp_path: Path, rows: str) -> None:
+    found = check(tmp_path, RECIPE.replace("text: sentence", f"best_rows: {rows}"))
+    assert found.returncode == 0, found.stderr
+    assert f"best_rows: {rows}" in found.stdout
+    assert check(tmp_path, found.stdout).stdout == found.stdout
 
 
 @needs_plugins

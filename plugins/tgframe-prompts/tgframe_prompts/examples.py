@@ -23,6 +23,8 @@ class Examples:
     texts: tuple[str, ...]
     labels: Tensor
     """int64 ``[N]``: places in the task's list of classes."""
+    samples: Mapping[str, Tensor] = attrs.field(factory=dict)
+    """Name to the int64 places, ascending, of a sample of the texts."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -31,13 +33,28 @@ class Examples:
         """Return int64 indices, ascending, of a random ``share`` of each class, at least one text of each."""
         return self._pick([max(1, round(share * int((self.labels == c).sum()))) for c in self._classes()], generator)
 
-    def sample(self, count: int | None, generator: torch.Generator) -> Examples:
-        """Return ``count`` texts with equally many of each class, as far as a class has them; all of them when None."""
+    def sampled(self, counts: Mapping[str, int | None]) -> Examples:
+        """Return the texts that samples of these sizes need, with the samples.
+
+        A sample has equally many texts of each class, as far as a class has them; all texts when its size is None. It
+        is fixed, whatever others are drawn, and smaller ones are parts of larger ones.
+        """
+        places = {name: self._sample(count) for name, count in counts.items()}
+        used = max(places.values(), key=len)
+        samples = {name: torch.searchsorted(used, found) for name, found in places.items()}
+        return Examples(self.split, tuple(self.texts[i] for i in used.tolist()), self.labels[used], samples)
+
+    def sample(self, name: str) -> Tensor:
+        """Return int64 ``[n]``, the places of the texts of a sample: all of them where there is no such sample."""
+        return self.samples.get(name, torch.arange(len(self)))
+
+    def _sample(self, count: int | None) -> Tensor:
         if count is None or count >= len(self):
-            return self
+            return torch.arange(len(self))
         each, more = divmod(count, len(self._classes()))
-        index = self._pick([each + (place < more) for place in range(len(self._classes()))], generator)
-        return Examples(self.split, tuple(self.texts[i] for i in index.tolist()), self.labels[index])
+        counts = [each + (place < more) for place in range(len(self._classes()))]
+        # The sample belongs to the data, not to the run: every run is measured on the same rows.
+        return self._pick(counts, torch.Generator().manual_seed(0))
 
     def _classes(self) -> list[int]:
         return sorted(set(self.labels.tolist()))

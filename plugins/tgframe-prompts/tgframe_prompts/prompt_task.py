@@ -15,7 +15,7 @@ from tgframe_prompts.gap import Gap
 from tgframe_prompts.judge import Judge
 from tgframe_prompts.measure import measure
 from tgframe_prompts.presets import PLAIN, filled
-from tgframe_prompts.reading import TRAIN, examples, require_splits, words
+from tgframe_prompts.reading import BEST_ROWS, TEST_ROWS, TRAIN, examples, require_splits, words
 from tgframe_prompts.scorer import Scorer
 from tgframe_prompts.template import parse
 from tgframe_prompts.vocabulary import unwritable
@@ -106,11 +106,15 @@ class PromptTask(Task):
         return list(sampler.sample(policy, prompts, self.options.policy_prompts, generator).texts[0])
 
     def measure(self, prompts: Sequence[str], split: str, details: Mapping[str, Any] | None = None) -> Evaluation:
-        """Return the accuracy that prompts give, on a split, without any effect on the search."""
-        return measure(self, prompts, split, details or {})
+        """Return the accuracy that prompts give, on ``best_rows`` of a split, without any effect on the search."""
+        return measure(self, prompts, split, BEST_ROWS, details or {})
+
+    def measure_drawn(self, prompts: Sequence[str], split: str) -> Evaluation:
+        """Return :meth:`measure` of prompts that were drawn, on ``test_rows``."""
+        return measure(self, prompts, split, TEST_ROWS, {})
 
     def evaluate(self, policy: Policy, sampler: Sampler, split: str, generator: torch.Generator) -> Evaluation:
-        return self.measure(self.sample(policy, sampler, split, generator), split)
+        return self.measure_drawn(self.sample(policy, sampler, split, generator), split)
 
     def systems(
         self, policy: Policy, sampler: Sampler, split: str, generator: torch.Generator

@@ -56,12 +56,13 @@ class Finals:
 def systems(
     task: PromptTask, policy: Policy, sampler: Sampler, split: str, generator: torch.Generator
 ) -> Iterator[tuple[str, Evaluation]]:
-    """Yield ``no_prompt``, ``random_mean``, ``top3`` and, on wish, other searches at equal calls."""
+    """Yield ``no_prompt``, ``top3`` and, on wish, ``random_mean`` and other searches at equal calls."""
     options = task.options
     tokens = writable(policy.tokenizer)
     yield "no_prompt", task.measure([""], split)
-    drawn = uniform(tokens, options.random_prompts, options.prompt_length, generator)
-    yield "random_mean", task.measure(decode(policy.tokenizer, drawn), split)
+    if options.random_prompts:
+        drawn = uniform(tokens, options.random_prompts, options.prompt_length, generator)
+        yield "random_mean", task.measure_drawn(decode(policy.tokenizer, drawn), split)
     found = finals(task, task.search, _candidates(task, task.sample(policy, sampler, TRAIN, generator)))
     yield f"top{options.top}", _measured(task, found, split, repeats=task.asked - found.judged)
     if options.random_search:

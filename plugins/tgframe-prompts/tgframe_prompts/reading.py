@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from tgframe import DataError
 from tgframe_prompts.examples import Examples, label_names, read, require
 
@@ -14,6 +12,8 @@ if TYPE_CHECKING:
     from tgframe_prompts.task import PromptClassification
 
 TRAIN, DEV = "train", "dev"
+TEST_ROWS, BEST_ROWS = "test_rows", "best_rows"
+"""Samples of the reported split: of means over many prompts, and of the few that were chosen."""
 
 
 def names(value: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -37,13 +37,13 @@ def words(options: PromptClassification, splits: Splits) -> dict[str, str]:
 
 
 def examples(options: PromptClassification, splits: Splits, verbalizers: dict[str, str]) -> dict[str, Examples]:
-    """Read all splits; those that are only reported on are cut down to a fixed balanced sample."""
+    """Read all splits; those that are only reported on are cut down to fixed balanced samples."""
+    best = options.test_rows if options.best_rows == "test_rows" else options.best_rows
+    counts = {TEST_ROWS: options.test_rows, BEST_ROWS: best}
     found = {}
     for split in splits.rows:
         whole = read(splits, split, names(options.text), names(options.label), verbalizers)
-        sampled = options.test_rows if split not in (TRAIN, DEV) else None
-        # The sample belongs to the data, not to the run: every run is measured on the same rows.
-        found[split] = whole.sample(sampled, torch.Generator().manual_seed(0))
+        found[split] = whole if split in (TRAIN, DEV) else whole.sampled(counts)
     return found
 
 

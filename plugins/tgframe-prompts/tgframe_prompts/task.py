@@ -24,6 +24,13 @@ def _valid_template(instance: Any, attribute: attrs.Attribute[str], value: str) 
         raise ValueError(f"it {error}") from error
 
 
+def _valid_rows(instance: Any, attribute: attrs.Attribute[Any], value: int | str | None) -> None:
+    if isinstance(value, int):
+        gt(0)(instance, attribute, value)
+    else:
+        in_(("test_rows", None))(instance, attribute, value)
+
+
 @attrs.frozen
 class PromptClassification(Specification[Task]):
     """Find a prompt that makes a frozen classifier label texts rightly. The policy writes the prompt from nothing."""
@@ -51,10 +58,13 @@ class PromptClassification(Specification[Task]):
     is favoured before a text is read."""
     test_rows: int | None = attrs.field(default=None, validator=optional(gt(0)))
     """Rows of the reported split that are used: a fixed sample with equally many of each class; null uses all."""
+    best_rows: int | Literal["test_rows"] | None = attrs.field(default="test_rows", validator=_valid_rows)
+    """Rows that are used in the same way for ``no_prompt`` and for the best prompts of every search: ``test_rows`` for
+    as many as that says, null for all. The smaller sample is a part of the larger."""
     policy_prompts: int = attrs.field(default=16, validator=ge(1))
     """Prompts drawn from the policy for ``before`` and ``after``, and as fresh candidates at the end."""
-    random_prompts: int = attrs.field(default=16, validator=ge(1))
-    """Uniform prompts in ``random_mean``."""
+    random_prompts: int = attrs.field(default=16, validator=ge(0))
+    """Uniform prompts in ``random_mean``; 0 leaves it out."""
     prompt_length: int = attrs.field(default=5, validator=ge(1))
     """Tokens of a uniform prompt: as many as the sampler draws, for a fair comparison."""
     random_search: bool = True
