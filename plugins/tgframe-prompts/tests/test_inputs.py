@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transformers import ByT5Tokenizer
 
 from tgframe import ModelError
-from tgframe_prompts.inputs import Frame, Inputs, special_tokens
+from tgframe_prompts.inputs import Frame, Inputs, shorten, special_tokens
 from tgframe_prompts.rows import make_rows
 from tgframe_prompts.template import parse
 
@@ -110,3 +111,26 @@ def test_a_prompt_that_fills_the_model_is_refused(tokenizer: Any) -> None:
     inputs = make_inputs(tokenizer, "{text}{prompt}{mask}", ["a text"], max_length=8)
     with pytest.raises(ModelError, match="must leave room"):
         inputs.join(["far too long a prompt for this"], [0])
+
+
+def test_nothing_to_read_is_refused(tokenizer: Any) -> None:
+    bare = Inputs(Frame(tokenizer, "", (), (), 64), parse("{text}{prompt}{mask}"), ["a text", ""], "right")
+    assert bare.join(["", "x"], [0, 1])[1].ids
+    with pytest.raises(ModelError, match="The text '' with the prompt '' must give the classifier a token"):
+        bare.join(["", ""], [0, 1])
+
+
+def test_tokenizers_that_cannot_tell_places_cut_nothing() -> None:
+    with pytest.raises(ModelError, match="ByT5Tokenizer must tell where its tokens stand"):
+        shorten(ByT5Tokenizer(), "a text", 3, "right")
+
+
+def test_masks_spelled_in_a_text_that_is_cut_are_not_read(tokenizer: Any) -> None:
+    text = " ".join(["<mask> it sings"] * 20)
+    for template in ("{text}{prompt} {mask}", "{mask} {prompt} {text}"):
+        for side in ("left", "right"):
+            (found,) = make_inputs(tokenizer, template, [text], max_length=24, side=side).join([" x"], [0])
+            masks = [place for place, token in enumerate(found.ids) if token == tokenizer.mask_token_id]
+            assert len(masks) > 1
+            assert found.position == masks[0 if template.startswith("{mask}") else -1]
+            assert len(found.ids) <= 24

@@ -80,6 +80,16 @@ def test_zscore_keeps_the_order(source: Callable[..., Any]) -> None:
     assert source(zscore=True).judge(rollouts_of(" a", " a")).values.tolist() == [[0.0, 0.0]]
 
 
+def test_standardised_values_are_ranks_and_validation_keeps_its_own(source: Callable[..., Any]) -> None:
+    plain, scaled = source(), source(zscore=True)
+    assert (plain.provides(), scaled.provides()) == ({"score"}, {"rank"})
+    assert scaled.judge(rollouts_of(" a", " b")).kind == "rank"
+    dev, expected = (judge.judge(rollouts_of(" a", " b", split="dev")) for judge in (scaled, plain))
+    assert dev.kind == "score"
+    assert torch.equal(dev.values, expected.values)
+    assert float(dev.values.mean()) != pytest.approx(0.0, abs=1e-3)
+
+
 def test_lambdas_weigh_right_and_wrong(source: Callable[..., Any]) -> None:
     both = source(lambda_wrong=1.0, lambda_right=1.0).judge(rollouts_of(" a")).values
     wrong = source(lambda_wrong=1.0, lambda_right=1e-9).judge(rollouts_of(" a")).values

@@ -103,7 +103,7 @@ def test_a_recipe_with_mistakes_is_told_them_all(tmp_path: Path) -> None:
 def test_specifications_import_no_torch() -> None:
     code = (
         "import sys, tgframe_prompts, tgframe_prompts.task, tgframe_prompts.preference\n"
-        "import tgframe_prompts.classifiers.options\n"
+        "import tgframe_prompts.classifiers.options, tgframe_prompts.few_shot\n"
         "print('torch' in sys.modules, 'transformers' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -114,9 +114,11 @@ def test_the_plugin_registers_its_parts() -> None:
     found: dict[str, str] = {}
     tgframe_prompts.tgframe_register_tasks(found.__setitem__)
     tgframe_prompts.tgframe_register_preferences(found.__setitem__)
+    tgframe_prompts.tgframe_register_data(found.__setitem__)
     assert found == {
         "prompt-classification": "tgframe_prompts.task:PromptClassification",
         "classification-gap": "tgframe_prompts.preference:ClassificationGap",
+        "few-shot": "tgframe_prompts.few_shot:FewShot",
     }
 
 

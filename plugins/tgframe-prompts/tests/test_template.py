@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tgframe_prompts.template import parse
@@ -28,6 +30,7 @@ def test_every_field_stands_once(template: str) -> None:
         parse(template)
 
 
-def test_unknown_fields_are_named() -> None:
-    with pytest.raises(ValueError, match=r"contains \{label\}"):
-        parse("{text}{prompt}{mask}{label}")
+@pytest.mark.parametrize("field", ["label", "text!r", "text:>9", ""])
+def test_unknown_fields_are_named(field: str) -> None:
+    with pytest.raises(ValueError, match=rf"contains \{{{re.escape(field)}\}}"):
+        parse(f"{{text}}{{prompt}}{{mask}}{{{field}}}")

@@ -1,4 +1,4 @@
-"""Discrete prompts for few-shot text classification: the task `prompt-classification` and its preference."""
+"""Discrete prompts for few-shot text classification: the task `prompt-classification`, its preference, its draws."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ def tgframe_register_tasks(register: Callable[[str, str], None]) -> None:
 @hookimpl
 def tgframe_register_preferences(register: Callable[[str, str], None]) -> None:
     register("classification-gap", "tgframe_prompts.preference:ClassificationGap")
+
+
+@hookimpl
+def tgframe_register_data(register: Callable[[str, str], None]) -> None:
+    register("few-shot", "tgframe_prompts.few_shot:FewShot")

@@ -112,7 +112,9 @@ def read(
     classes = {name: position for position, name in enumerate(verbalizers)}
     for row, (value, name) in enumerate(zip(texts, labels, strict=True)):
         if not isinstance(value, str):
-            raise DataError(f"Row {row} of {place(splits, split)} must have a text, but has {value!r} instead.")
+            raise DataError(
+                f"Row {row} of {place(splits, split)} must have a text, but has {value!r} instead. Mend or drop it."
+            )
         if name not in classes:
             raise DataError(
                 f"Row {row} of {place(splits, split)} has the label {name!r}, which has no verbaliser. "
@@ -126,7 +128,8 @@ def require(splits: Splits, split: str) -> None:
     """Raise :class:`~tgframe.DataError` when the data has no such split."""
     if split not in splits.rows:
         raise DataError(
-            f"The data must have a split {split!r}, but has {', '.join(map(repr, splits.rows)) or 'none'} instead."
+            f"The data must have a split {split!r}, but has {', '.join(map(repr, splits.rows)) or 'none'} instead. "
+            "Name it in `task.data`; `type: few-shot` there draws dev and test from train."
         )
 
 

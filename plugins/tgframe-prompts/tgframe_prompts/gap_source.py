@@ -51,10 +51,12 @@ class GapSource(PreferenceSource):
         texts = [text for group in rollouts.texts for text in group]
         scores = self.task.search_preference(texts, split, self._texts(split))
         values = scores.reshape(len(rollouts.prompts), rollouts.k)
-        if self.options.zscore:
-            # 1e-4 as in RLPrompt: a group of equal prompts has no deviation.
-            values = (values - values.mean(1, keepdim=True)) / (values.std(1, correction=0, keepdim=True) + 1e-4)
-        return Preferences(values=values, valid=torch.ones_like(values, dtype=torch.bool))
+        valid = torch.ones_like(values, dtype=torch.bool)
+        if not self.options.zscore or split != TRAIN:  # validation compares groups: their means must not all be 0
+            return Preferences(values=values, valid=valid)
+        # 1e-4 as in RLPrompt: a group of equal prompts has no deviation.
+        values = (values - values.mean(1, keepdim=True)) / (values.std(1, correction=0, keepdim=True) + 1e-4)
+        return Preferences(values=values, valid=valid, kind="rank")
 
     def _texts(self, split: str) -> Tensor | None:
         if split != TRAIN or self.options.examples == 1.0:

@@ -63,6 +63,11 @@ class Inputs:
         """Return one input for each pair of a prompt and the place of a text."""
         inputs = self._compose(prompts, [self.rows[place] for place in places])
         for i, found in enumerate(inputs):
+            if not found.ids:
+                raise ModelError(
+                    f"The text {self.texts[places[i]]!r} with the prompt {prompts[i]!r} must give the classifier a token to "
+                    "read, but gives none. Drop texts without words, or write a word into `task.template`."
+                )
             if len(found.ids) > self.frame.max_length:
                 self.cut.add(places[i])
                 inputs[i] = self._fit(prompts[i], places[i], len(found.ids))
@@ -124,6 +129,11 @@ def shorten(tokenizer: Any, text: str, keep: int, side: Truncate) -> str:
     """Return ``text`` with all but ``keep`` tokens cut off on ``side``, at a character boundary."""
     if keep <= 0:
         return ""
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"The tokenizer {type(tokenizer).__name__} must tell where its tokens stand in a text, to cut a text that is "
+            "too long, but cannot. Shorten the texts, or choose a classifier with a fast tokenizer."
+        )
     found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
     return str(text[found[-keep][0] :] if side == "left" else text[: found[keep - 1][1]])
 

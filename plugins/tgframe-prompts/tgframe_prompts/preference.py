@@ -23,7 +23,8 @@ class ClassificationGap(Specification[PreferenceSource]):
     lambda_right: float = attrs.field(default=200.0, validator=gt(0.0))
     """Weight of texts that are classified rightly (the paper's lambda2)."""
     zscore: bool = False
-    """Standardise the values of each group of prompts. Rankings stay the same; values no longer compare over time."""
+    """Standardise the values of each group of prompts on train. Rankings stay the same; values no longer compare over
+    time, so that ``schedule.ground.pool`` does nothing. Other splits keep their values: validation compares them."""
     examples: float = attrs.field(default=1.0, validator=and_(gt(0.0), le(1.0)))
     """Share of the train texts that one judgment sees, drawn anew each time, of each class alike."""
 
@@ -31,7 +32,7 @@ class ClassificationGap(Specification[PreferenceSource]):
         return frozenset({"classification"})
 
     def provides(self) -> frozenset[str]:
-        return frozenset({"score"})
+        return frozenset({"rank" if self.zscore else "score"})
 
     def build(self, context: Context) -> GapSource:
         from tgframe_prompts.gap_source import GapSource

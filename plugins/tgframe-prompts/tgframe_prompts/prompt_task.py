@@ -15,7 +15,7 @@ from tgframe_prompts.gap import Gap
 from tgframe_prompts.judge import Judge
 from tgframe_prompts.measure import measure
 from tgframe_prompts.presets import PLAIN, filled
-from tgframe_prompts.reading import BEST_ROWS, TEST_ROWS, TRAIN, examples, require_splits, words
+from tgframe_prompts.reading import BEST_ROWS, TEST_ROWS, TRAIN, examples, require_splits, seen_before, words
 from tgframe_prompts.scorer import Scorer
 from tgframe_prompts.template import parse
 from tgframe_prompts.vocabulary import unwritable
@@ -82,7 +82,10 @@ class PromptTask(Task):
         """Return the texts of a split. Raises :class:`~tgframe.DataError` when there is no such split."""
         if split not in self.splits:
             known = ", ".join(map(repr, self.splits))
-            raise DataError(f"The data must have a split {split!r}, but has {known} instead. Name one of those.")
+            raise DataError(
+                f"The data must have a split {split!r}, but has {known} instead. Name one of those (what a run reports on "
+                "is `schedule.test_split`), or add that one to `task.data`."
+            )
         return self.splits[split]
 
     def logits(self, judge: Judge, prompts: Sequence[str], split: str, index: Tensor | None = None) -> Tensor:
@@ -124,7 +127,8 @@ class PromptTask(Task):
     @property
     def provenance(self) -> Mapping[str, Any]:
         rows = {split: len(found) for split, found in self.splits.items()}
-        return {**self.source, "rows": rows, "verbalizers": dict(self.verbalizers)}
+        seen = seen_before(self.splits)
+        return {**self.source, "rows": rows, "rows_seen_before": seen, "verbalizers": dict(self.verbalizers)}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the search has paid for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tgframe import DataError
@@ -45,6 +46,17 @@ def examples(options: PromptClassification, splits: Splits, verbalizers: dict[st
         whole = read(splits, split, names(options.text), names(options.label), verbalizers)
         found[split] = whole if split in (TRAIN, DEV) else whole.sampled(counts)
     return found
+
+
+def seen_before(splits: Mapping[str, Examples]) -> dict[str, int]:
+    """Return how many texts of each split stand in an earlier one as well: train, dev, then the others."""
+    counts: dict[str, int] = {}
+    seen: set[str] = set()
+    for split in dict.fromkeys((TRAIN, DEV, *splits)):
+        texts = splits[split].texts
+        counts[split] = sum(text in seen for text in texts)
+        seen.update(texts)
+    return counts
 
 
 def require_splits(splits: Splits) -> None:

@@ -68,11 +68,11 @@ def parse(template: str) -> Template:
     Raises ValueError naming the field that is missing, unknown or repeated, with what to write instead.
     """
     pieces: list[Piece] = []
-    for literal, field, _, _ in string.Formatter().parse(template):
+    for literal, field, form, conversion in string.Formatter().parse(template):
         if literal:
             pieces.append(Literal(literal))
         if field is not None:
-            pieces.append(_known(field))
+            pieces.append(_known(field + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")))
     for field in FIELDS:
         if pieces.count(field) != 1:
             raise ValueError(
