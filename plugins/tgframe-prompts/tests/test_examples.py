@@ -22,7 +22,10 @@ from tgframe_prompts.examples import Examples, label_names
         ),
         ({"text": ["a"], "class": ["cat"]}, r"The label column of split 'train' must be 'label'.*task.label"),
         ({"text": [], "label": []}, r"split 'train' must have rows"),
-        ({"text": ["a", None], "label": ["cat", "dog"]}, r"Row 1 of split 'train' must have a text, but has None.*drop it"),
+        (
+            {"text": ["a", None], "label": ["cat", "dog"]},
+            r"Row 1 of split 'train' must have a text, but has None.*drop it",
+        ),
         ({"text": ["a", "b"], "label": ["cat", None]}, r"Row 1 of split 'train' must have a label, but has none"),
         ({"text": ["a", "b"], "label": [0.0, float("nan")]}, r"Row 1 of split 'train' must have a label"),
         ({"text": ["a"], "label": ["fish"]}, r"Row 0 of split 'train' has the label 'fish'.*no verbaliser.*'cat'"),
@@ -56,10 +59,10 @@ def test_texts_longer_than_the_model_are_counted(build: Callable[..., Any], data
 
 
 def test_missing_splits(build: Callable[..., Any], data: Callable[..., Any]) -> None:
-    with pytest.raises(DataError, match="must have a split 'dev', but has 'train', 'test'.*few-shot"):
+    with pytest.raises(DataError, match=r"must have a split 'dev', but has 'train', 'test'.*few-shot"):
         build(data({"train": slice(0, 2), "test": slice(0, 2)}))
     task = build(data({"train": slice(0, 2), "dev": slice(0, 2)}))
-    with pytest.raises(DataError, match="must have a split 'test', but has 'train', 'dev'.*test_split"):
+    with pytest.raises(DataError, match=r"must have a split 'test', but has 'train', 'dev'.*test_split"):
         task.measure([""], "test")
 
 

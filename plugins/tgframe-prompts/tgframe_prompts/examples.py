@@ -67,25 +67,41 @@ class Examples:
         return torch.cat(picked).sort().values
 
 
-def column(splits: Splits, split: str, names: Sequence[str], what: str) -> list[Any]:
-    """Return the first of the columns ``names`` that the split has."""
+def column(splits: Splits, split: str, names: Sequence[str], option: str) -> list[Any]:
+    """Return the first of the columns ``names``, the value of ``option``, that the split has."""
     rows = splits.rows[split]
     for name in names:
         if name in rows.column_names:
             return list(rows[name])
     wanted = " or ".join(repr(name) for name in names)
     raise DataError(
-        f"The {what} column of {place(splits, split)} must be {wanted}, but the columns are "
-        f"{', '.join(map(repr, rows.column_names))} instead. Name the column in `task.{what}`."
+        f"The {option.rpartition('.')[2]} column of {place(splits, split)} must be {wanted}, but the columns are "
+        f"{', '.join(map(repr, rows.column_names))} instead. Name the column in `{option}`."
     )
 
 
-def label_names(splits: Splits, split: str, names: Sequence[str]) -> list[str]:
-    """Return the label of each row as text; class names where the column has them.
+def texts_of(splits: Splits, split: str, names: Sequence[str], option: str = "task.text") -> list[str]:
+    """Return the text of each row. ``option`` is what names the column.
+
+    Raises :class:`~tgframe.DataError` when the column, a text or all rows are missing.
+    """
+    texts = column(splits, split, names, option)
+    if not texts:
+        raise DataError(f"{place(splits, split)} must have rows, but is empty. Check the file or the data's options.")
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DataError(
+                f"Row {row} of {place(splits, split)} must have a text, but has {text!r} instead. Mend or drop it."
+            )
+    return texts
+
+
+def label_names(splits: Splits, split: str, names: Sequence[str], option: str = "task.label") -> list[str]:
+    """Return the label of each row as text; class names where the column has them. ``option`` is what names the column.
 
     Raises :class:`~tgframe.DataError` when the column or a label is missing.
     """
-    values = column(splits, split, names, "label")
+    values = column(splits, split, names, option)
     for row, value in enumerate(values):
         if value is None or value != value:  # a number column with empty cells may hold NaN
             raise DataError(f"Row {row} of {place(splits, split)} must have a label, but has none. Mend or drop it.")
@@ -106,19 +122,14 @@ def read(
     in it is empty.
     """
     require(splits, split)
-    texts, labels = column(splits, split, text, "text"), label_names(splits, split, label)
-    if not texts:
-        raise DataError(f"{place(splits, split)} must have rows, but is empty. Check the file or the data's options.")
+    texts, labels = texts_of(splits, split, text), label_names(splits, split, label)
     classes = {name: position for position, name in enumerate(verbalizers)}
-    for row, (value, name) in enumerate(zip(texts, labels, strict=True)):
-        if not isinstance(value, str):
-            raise DataError(
-                f"Row {row} of {place(splits, split)} must have a text, but has {value!r} instead. Mend or drop it."
-            )
+    for row, name in enumerate(labels):
         if name not in classes:
             raise DataError(
                 f"Row {row} of {place(splits, split)} has the label {name!r}, which has no verbaliser. "
-                f"Add it to `task.verbalizers`; there are {', '.join(map(repr, classes))}."
+                f"Add it to `task.verbalizers` (there are {', '.join(map(repr, classes))}), or leave its rows out, as "
+                "`classes` of `type: few-shot` does."
             )
     _refuse_empty_classes(splits, split, labels, classes)
     return Examples(split, tuple(texts), torch.tensor([classes[name] for name in labels]))

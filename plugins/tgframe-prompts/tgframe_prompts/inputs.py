@@ -65,8 +65,8 @@ class Inputs:
         for i, found in enumerate(inputs):
             if not found.ids:
                 raise ModelError(
-                    f"The text {self.texts[places[i]]!r} with the prompt {prompts[i]!r} must give the classifier a token to "
-                    "read, but gives none. Drop texts without words, or write a word into `task.template`."
+                    f"The text {self.texts[places[i]]!r} with the prompt {prompts[i]!r} must give the classifier a "
+                    "token to read, but gives none. Drop texts without words, or write a word into `task.template`."
                 )
             if len(found.ids) > self.frame.max_length:
                 self.cut.add(places[i])
@@ -131,7 +131,7 @@ def shorten(tokenizer: Any, text: str, keep: int, side: Truncate) -> str:
         return ""
     if not tokenizer.is_fast:
         raise ModelError(
-            f"The tokenizer {type(tokenizer).__name__} must tell where its tokens stand in a text, to cut a text that is "
+            f"The tokenizer {type(tokenizer).__name__} must tell where its tokens stand in a text, to cut one that is "
             "too long, but cannot. Shorten the texts, or choose a classifier with a fast tokenizer."
         )
     found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]

@@ -83,8 +83,8 @@ class PromptTask(Task):
         if split not in self.splits:
             known = ", ".join(map(repr, self.splits))
             raise DataError(
-                f"The data must have a split {split!r}, but has {known} instead. Name one of those (what a run reports on "
-                "is `schedule.test_split`), or add that one to `task.data`."
+                f"The data must have a split {split!r}, but has {known} instead. Name one of those (runs report on "
+                "`schedule.test_split`), or add that one to `task.data`."
             )
         return self.splits[split]
 
