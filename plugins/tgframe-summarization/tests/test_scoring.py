@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,6 +122,13 @@ def test_weights() -> None:
 def test_wordnet_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nltk.data.path", [])
     with pytest.raises(DataError, match=r"python -m nltk\.downloader wordnet"):
+        Scorer(["meteor"], Scoring(wordnet=True))
+
+
+def test_wordnet_of_which_a_part_is_missing_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "corpora" / "wordnet").mkdir(parents=True)
+    monkeypatch.setattr("nltk.data.path", [str(tmp_path)])
+    with pytest.raises(DataError, match=r"the whole data set 'wordnet' of nltk, but a file is missing: .*lexnames"):
         Scorer(["meteor"], Scoring(wordnet=True))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from tgframe import DataError
+from tgframe import DataError, ModelError, Rollouts
 from tgframe.builtin.samplers import Greedy
 from tgframe.testing import EchoSampler, TabularPolicy
 from tgframe_summarization.cutting import shortened
@@ -127,6 +127,39 @@ def test_what_was_cut_stands_in_the_result(build: Build) -> None:
     assert found.details["training"] == {"rows": 0, "sources_cut": 0, "targets_cut": 0}
 
 
+class Short(TabularPolicy):
+    """Reads prompts of 40 tokens and completions of 20 at most."""
+
+    def score(self, rollouts: Rollouts, *given: Any, **named: Any) -> Any:
+        if rollouts.prompts.tokens.shape[-1] > 40 or rollouts.tokens.shape[-1] > 20:
+            raise ModelError("There are too many tokens.")
+        return super().score(rollouts, *given, **named)
+
+
+@pytest.mark.parametrize(
+    ("split", "long"),
+    [("train", row("word " * 9, "x")), ("train", row("word", "word " * 5)), ("test", row("word " * 9, "x"))],
+)
+def test_what_the_model_cannot_read_is_told_before_anything_is_written(
+    build: Build, split: str, long: dict[str, Any]
+) -> None:
+    written = EchoSampler(("x",))
+    rows = {name: [*many(2), long] if name == split else many(2) for name in ("train", "dev", "test")}
+    task = build(*rows.values(), decode=written, max_target_tokens=None)
+    told = r"too many tokens\. Lower `task\.max_source_tokens` \(1024\) or `task\.max_target_tokens` \(null\)"
+    with pytest.raises(ModelError, match=rf"{told}, and rows of {split!r} that are longer"):
+        task.evaluate(Short(), None, "test", seeded())
+    cut = build(*rows.values(), decode=written, max_source_tokens=40, max_target_tokens=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        assert cut.evaluate(Short(), None, "test", seeded()).details["rows"] == len(rows["test"])
+
+
+def test_a_long_summary_that_nobody_learns_from_need_not_fit(build: Build) -> None:
+    task = build(many(2), [row("word " * 9, "x")], [row("word", "word " * 5)], decode=EchoSampler(("x",)))
+    assert task.evaluate(Short(), None, "test", seeded()).details["rows"] == 1
+
+
 def test_rows_without_text_or_summary_are_left_out(build: Build) -> None:
     rows = [row("a", ["x", "", "y", "x"]), row("", ["x"]), row("b", []), row("c", None), row("d", ["", "  "])]
     with pytest.warns(UserWarning, match="1 without source in 'train', 3 without target in 'train'"):
@@ -167,9 +200,12 @@ def test_a_share_of_the_train_rows_becomes_dev(build: Build) -> None:
     assert len(dev) + len(train) == 42
     assert not {*dev.texts} & {*train.texts}, "one text stays in one split"
     assert task.provenance["dev"] == "0.25 of the train rows, by a hash of the text"
+    with pytest.warns(UserWarning, match="1 without target in 'train'"):
+        lacking = build([*rows, row("a", "")], None, many(1), dev_share=0.25)
+    assert lacking.provenance["left_out"] == {"train": {"without_target": 1}}, "of dev, too, but counted once"
     shuffled = build(rows[::-1], None, many(1), dev_share=0.25)
     assert {*shuffled.rows["dev"].ids} == {*dev.ids}, "the order of the rows does not matter"
-    with pytest.raises(DataError, match="must have a split 'dev', but has 'train', 'test'"):
+    with pytest.raises(DataError, match=r"split 'dev', but has 'train', 'test' instead.*`schedule\.test_split`"):
         build(rows, None, many(1), dev_share=None).prompts(TabularPolicy(), "dev", 1, seeded())
     with pytest.raises(DataError, match=r"0\.05 of 1 rows leaves none"):
         build(many(1), None, many(1))

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
+
 from tgframe import DataError
 from tgframe_summarization.row import Reader
 from tgframe_summarization.rows import Rows
@@ -71,7 +73,7 @@ def _divided(rows: Rows, share: float) -> tuple[Rows, Rows]:
             f"`task.dev_share` must leave train rows, but {share} of {len(rows)} rows leaves none. Lower it, or write "
             "null where nothing reads the split 'dev'."
         )
-    return rows.only(train), rows.only(dev)
+    return rows.only(train), attrs.evolve(rows.only(dev), dropped={})  # what was left out is counted once
 
 
 def _tell_dropped(splits: dict[str, Rows]) -> None:

@@ -24,11 +24,14 @@ class Rows:
     """Id to the number of the row in ``data``."""
     dropped: dict[str, int] = attrs.field(factory=dict)
     """Why rows were left out, and how many."""
+    longest: tuple[Row, ...] = ()
+    """The row with the longest source and the one with the longest target, in characters, of all that were read."""
 
     @classmethod
     def read(cls, data: Dataset, reader: Reader) -> Rows:
         """Read all rows once; leave out and count those without a text or without a summary."""
         places: dict[str, int] = {}
+        longest: tuple[Row, ...] = ()
         dropped = {"without_source": 0, "without_target": 0}
         columns = data.select_columns([reader.source, reader.target])
         for number, row in _numbered(columns, reader):
@@ -38,7 +41,8 @@ class Rows:
                 dropped["without_target"] += 1
             else:
                 places[_unused(row.key, places)] = number
-        return cls(data, reader, places, {reason: count for reason, count in dropped.items() if count})
+                longest = _longest(*longest, row)
+        return cls(data, reader, places, {reason: count for reason, count in dropped.items() if count}, longest)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -67,6 +71,13 @@ class Rows:
 def _numbered(data: Dataset, reader: Reader) -> Iterator[tuple[int, Row]]:
     for number, values in enumerate(data):
         yield number, reader.row(number, values)
+
+
+def _longest(*rows: Row) -> tuple[Row, Row]:
+    return (
+        max(rows, key=lambda row: len(row.source)),
+        max(rows, key=lambda row: max(map(len, row.targets))),
+    )
 
 
 def _unused(key: str, taken: dict[str, int]) -> str:

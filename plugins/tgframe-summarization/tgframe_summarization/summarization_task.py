@@ -11,6 +11,7 @@ from tgframe import DataError, Evaluation, Task
 from tgframe_summarization.cuts import Cuts, Teller
 from tgframe_summarization.decoding import Written, decoded
 from tgframe_summarization.encoding import encoded
+from tgframe_summarization.fitting import require_fit
 from tgframe_summarization.passes import Passes
 from tgframe_summarization.reading import DEV, TRAIN, read
 from tgframe_summarization.scorers import Scorers
@@ -19,6 +20,7 @@ from tgframe_summarization.scoring import METRICS
 
 if TYPE_CHECKING:
     from tgframe import Context, Policy, Prompts, Sampler
+    from tgframe_summarization.row import Row
     from tgframe_summarization.rows import Rows
     from tgframe_summarization.task import Summarization
 
@@ -37,6 +39,7 @@ class SummarizationTask(Task):
         """What was cut of the train rows drawn so far, a row as often as it was drawn."""
         self._context = context
         self._decoder: Sampler | None = None
+        self._fits = False
         self._passes = Passes()
         self._teller = Teller(options.max_source_tokens, options.max_target_tokens)
 
@@ -65,11 +68,15 @@ class SummarizationTask(Task):
         return prompts
 
     def evaluate(self, policy: Policy, sampler: Sampler, split: str, generator: torch.Generator) -> Evaluation:
-        """Let the policy summarize the rows of a split, by the task's own decoder."""
+        """Let the policy summarize the rows of a split, by the task's own decoder.
+
+        The first time, it reads the longest rows of all first. Raises :class:`~tgframe.ModelError` where it cannot.
+        """
         rows = self._evaluated(split)
         if self._decoder is None:
             self._decoder = self.options.decode.build(self._context)
         ids = sorted(rows.ids, key=lambda key: (-len(rows.get(key).source), key))  # what does not fit fails at once
+        self._require_fit(policy, split, rows.get(ids[0]))
         cuts = Cuts()
         found: dict[str, Written] = {}
         for first in range(0, len(ids), self.options.batch):
@@ -120,8 +127,17 @@ class SummarizationTask(Task):
     def _split(self, split: str) -> Rows:
         if split not in self.rows:
             known = ", ".join(map(repr, self.rows))
-            raise DataError(f"The data must have a split {split!r}, but has {known} instead. Name one of those.")
+            raise DataError(
+                f"The data must have a split {split!r}, but has {known} instead. Give them one, or name one of those: "
+                "the result is reported on `schedule.test_split`."
+            )
         return self.rows[split]
+
+    def _require_fit(self, policy: Policy, split: str, longest: Row) -> None:
+        if not self._fits:
+            require_fit(self.options, policy, split, [longest], learned=False)
+            require_fit(self.options, policy, TRAIN, self.rows[TRAIN].longest, learned=True)
+            self._fits = True
 
     def _evaluated(self, split: str) -> Rows:
         """The rows that are evaluated: a sample by id, the same every time."""

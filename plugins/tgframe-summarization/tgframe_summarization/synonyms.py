@@ -21,7 +21,10 @@ def no_synonyms() -> Any:
 
 
 def wordnet() -> Any:
-    """Return nltk's reader of WordNet. Raises :class:`~tgframe.DataError` where its data are not on this machine."""
+    """Return nltk's reader of WordNet.
+
+    Raises :class:`~tgframe.DataError` where its data are not on this machine, or not all of them.
+    """
     from nltk.corpus import wordnet as reader  # type: ignore[import-untyped]
 
     try:
@@ -30,5 +33,10 @@ def wordnet() -> Any:
         raise DataError(
             "`wordnet` must be false where WordNet is not installed, and nltk finds no data set 'wordnet'. Run "
             "`python -m nltk.downloader wordnet`, or name the folder that holds `corpora/wordnet` in NLTK_DATA."
+        ) from error
+    except OSError as error:  # other distributions of WordNet lack files that nltk reads
+        raise DataError(
+            f"`wordnet` needs the whole data set 'wordnet' of nltk, but a file is missing: {error}. Run "
+            "`python -m nltk.downloader wordnet`, or write `wordnet: false`."
         ) from error
     return reader

@@ -37,7 +37,7 @@ class Summarization(Specification[Task]):
     """Written before a target that is learned from: a space for causal models whose ``suffix`` ends in none."""
     max_source_tokens: int | None = attrs.field(default=1024, validator=optional(ge(1)))  # type: ignore[arg-type]  # from the default
     """Longer prompts lose the end of the text, never prefix or suffix; null cuts none. Tokens that the policy adds
-    count. How many were cut is reported."""
+    count. How many were cut is reported. What is left must fit into the model's positions."""
     max_target_tokens: int | None = attrs.field(default=128, validator=optional(ge(1)))  # type: ignore[arg-type]  # from the default
     """Longer targets lose their end and the end token where they are learned from; null cuts none. What is compared
     with is always whole. How many were cut is reported."""
