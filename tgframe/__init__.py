@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the same table for type checkers, which do not run __getatt
     from tgframe.errors import RecipeError as RecipeError
     from tgframe.errors import RunFolderError as RunFolderError
     from tgframe.errors import TgframeError as TgframeError
+    from tgframe.errors import TgframeWarning as TgframeWarning
     from tgframe.finished import load as load
     from tgframe.interfaces.aggregator import Aggregator as Aggregator
     from tgframe.interfaces.batch import Preferences as Preferences
@@ -90,6 +91,7 @@ _NAMES: dict[str, str] = {
     "Step": "tgframe.interfaces.step",
     # errors
     "TgframeError": "tgframe.errors",
+    "TgframeWarning": "tgframe.errors",
     "RecipeError": "tgframe.errors",
     "PluginError": "tgframe.errors",
     "ComponentError": "tgframe.errors",

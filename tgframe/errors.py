@@ -14,6 +14,8 @@
     └── RunFolderError      a run folder that is in use, finished, damaged or cannot be written
         └── CheckpointError a checkpoint that is missing or damaged
 
+    TgframeWarning          a warning of what a person should know of, after which the run goes on
+
 Grammar: "`aggregator.temperature` must be > 0, but is -1 instead." and then the remedy. Values are shown by ``repr``.
 """
 
@@ -75,6 +77,10 @@ class RunFolderError(TgframeError):
 
 class CheckpointError(RunFolderError):
     """A checkpoint that is missing, incomplete or damaged."""
+
+
+class TgframeWarning(UserWarning):
+    """What a person should know, though the run goes on: the command line prints the message alone."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -26,7 +26,7 @@ from tests.builtin.functions import (
     source,
     takes_some,
 )
-from tgframe import ComponentError, RecipeError
+from tgframe import ComponentError, RecipeError, TgframeWarning
 from tgframe.builtin.preferences import calling
 from tgframe.builtin.preferences.function import Function
 from tgframe.interfaces.preference import PreferenceSource
@@ -65,7 +65,7 @@ ME = rf"function '{HERE}:answers' \(sha256 [0-9a-f]{{12}}\) "
 def test_a_bad_list_stops_or_is_missing(returned: Any, told: str) -> None:
     with pytest.raises(ComponentError, match=rf"{ME}.*{told}.*3 completions, the first of prompt 'prompt-0' \('one"):
         judge_answer(returned)
-    with pytest.warns(RuntimeWarning, match=told):
+    with pytest.warns(TgframeWarning, match=told):
         assert not judge_answer(returned, "missing").valid.any()
 
 
@@ -73,7 +73,7 @@ def test_a_bad_list_stops_or_is_missing(returned: Any, told: str) -> None:
 def test_a_bad_judgment_stops_or_is_missing_alone(bad: Any, told: str) -> None:
     with pytest.raises(ComponentError, match=rf"{ME}.*{told}.*prompt 'prompt-1' \('two\?'\)"):
         judge_answer([1.0, 2.0, bad])
-    with pytest.warns(RuntimeWarning, match=told):
+    with pytest.warns(TgframeWarning, match=told):
         found = judge_answer([1.0, 2.0, bad], "missing")
     assert found.valid.tolist() == [[True, True], [False, False]]
 
@@ -89,7 +89,7 @@ def test_what_a_function_raises_keeps_its_class() -> None:
     assert caught.traceback[-1].name == "answers"
     (note,) = caught.value.__notes__
     assert "raised this judging 3 completions, the first of prompt 'prompt-0' ('one?')." in note
-    with pytest.warns(RuntimeWarning, match="raised KeyError: 'gold'. The judgments are missing"):
+    with pytest.warns(TgframeWarning, match="raised KeyError: 'gold'. The judgments are missing"):
         assert not judge_answer(KeyError("gold"), "missing").valid.any()
 
 
@@ -100,7 +100,7 @@ def test_failures_are_counted_and_told_once() -> None:
         for returned in (ValueError("no"), [1.0], [1.0, "x", "y"], [1.0, 2.0, None], [1.0, 2.0, 3.0]):
             answer["value"] = returned
             asked.judge(ragged())
-    assert [warning.category for warning in caught] == [RuntimeWarning]
+    assert [warning.category for warning in caught] == [TgframeWarning]
     assert asked.monitors() == {"failures": 4, "timeouts": 0, "missing": 3 + 3 + 2 + 1}
     assert asked.calls == 15
 
@@ -145,7 +145,7 @@ def test_late_calls_stop_or_are_missing(monkeypatch: pytest.MonkeyPatch, call: C
     with pytest.raises(ComponentError, match=r"took more than 0.02 s for judging 3 completions.*`on_error: missing`"):
         judge(call, timeout=0.02)
     asked = source(call, timeout=0.02, on_error="missing")
-    with pytest.warns(RuntimeWarning, match="took more than 0.02 s"):
+    with pytest.warns(TgframeWarning, match="took more than 0.02 s"):
         assert not asked.judge(ragged()).valid.any()
     assert (asked.monitors()["timeouts"], asked.monitors()["missing"]) == (1, 3)
     assert cancelled.is_set() == (call is waits_asynchronously)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from tgframe import DataError, ModelError, Rollouts
+from tgframe import DataError, ModelError, Rollouts, TgframeWarning
 from tgframe.builtin.samplers import Greedy
 from tgframe.testing import EchoSampler, TabularPolicy
 from tgframe_summarization.cutting import shortened
@@ -68,7 +68,7 @@ def test_the_first_target_alone_can_be_learned_from(build: Build) -> None:
 
 def test_long_sources_lose_their_end_and_nothing_else(build: Build) -> None:
     task = build(prefix="P: ", suffix=" S", max_source_tokens=20)
-    with pytest.warns(UserWarning, match=r"more tokens than `task.max_source_tokens` \(20\)"):
+    with pytest.warns(TgframeWarning, match=r"more tokens than `task.max_source_tokens` \(20\)"):
         found = task.prompts(TabularPolicy(), "train", None, seeded())
     assert found.texts[0] == "P: The cat sat on S", "19 bytes; the 20th would be a space"
     assert found.mask.sum(-1).max() <= 20
@@ -104,7 +104,7 @@ def test_a_slow_tokenizer_cuts_too() -> None:
 
 def test_long_targets_are_cut_where_they_are_learned_from(build: Build) -> None:
     task, policy = build(max_target_tokens=9), TabularPolicy()
-    with pytest.warns(UserWarning, match=r"max_target_tokens` \(9\)"):
+    with pytest.warns(TgframeWarning, match=r"max_target_tokens` \(9\)"):
         found = task.prompts(policy, "train", 4, seeded())
     order = [found.columns["number"].index(number) for number in range(4)]
     lengths = [found.targets.lengths[place].tolist() for place in order]
@@ -121,7 +121,7 @@ def test_long_targets_are_cut_where_they_are_learned_from(build: Build) -> None:
 
 def test_what_was_cut_stands_in_the_result(build: Build) -> None:
     task, policy = build(max_source_tokens=31, max_target_tokens=11), TabularPolicy()
-    with pytest.warns(UserWarning, match="this is said once"):
+    with pytest.warns(TgframeWarning, match="this is said once"):
         found = task.evaluate(policy, None, "test", seeded())
     assert (found.details["rows"], found.details["sources_cut"], found.details["targets_cut"]) == (3, 1, 2)
     assert found.details["training"] == {"rows": 0, "sources_cut": 0, "targets_cut": 0}
@@ -162,7 +162,7 @@ def test_a_long_summary_that_nobody_learns_from_need_not_fit(build: Build) -> No
 
 def test_rows_without_text_or_summary_are_left_out(build: Build) -> None:
     rows = [row("a", ["x", "", "y", "x"]), row("", ["x"]), row("b", []), row("c", None), row("d", ["", "  "])]
-    with pytest.warns(UserWarning, match="1 without source in 'train', 3 without target in 'train'"):
+    with pytest.warns(TgframeWarning, match="1 without source in 'train', 3 without target in 'train'"):
         task = build(rows, many(1), many(1))
     assert task.provenance["rows"] == {"train": 1, "dev": 1, "test": 1}
     assert task.provenance["left_out"] == {"train": {"without_source": 1, "without_target": 3}}
@@ -200,7 +200,7 @@ def test_a_share_of_the_train_rows_becomes_dev(build: Build) -> None:
     assert len(dev) + len(train) == 42
     assert not {*dev.texts} & {*train.texts}, "one text stays in one split"
     assert task.provenance["dev"] == "0.25 of the train rows, by a hash of the text"
-    with pytest.warns(UserWarning, match="1 without target in 'train'"):
+    with pytest.warns(TgframeWarning, match="1 without target in 'train'"):
         lacking = build([*rows, row("a", "")], None, many(1), dev_share=0.25)
     assert lacking.provenance["left_out"] == {"train": {"without_target": 1}}, "of dev, too, but counted once"
     shuffled = build(rows[::-1], None, many(1), dev_share=0.25)

@@ -8,6 +8,8 @@ from typing import Any
 
 import attrs
 
+from tgframe import TgframeWarning
+
 
 @attrs.define
 class Cuts:
@@ -49,6 +51,6 @@ class Teller:
         warnings.warn(
             f"{what} in split {split!r} has more tokens than `task.{option}` ({self._limits[option]}) and loses its "
             "end. The details of the result count what is cut; this is said once.",
-            UserWarning,
+            TgframeWarning,
             stacklevel=2,
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from tgframe import DataError
+from tgframe import DataError, TgframeWarning
 from tgframe_summarization.row import Reader
 from tgframe_summarization.rows import Rows
 
@@ -83,7 +83,7 @@ def _tell_dropped(splits: dict[str, Rows]) -> None:
         for reason, count in rows.dropped.items()
     ]
     if told:
-        warnings.warn(f"Rows are left out: {', '.join(told)}. The manifest counts them.", UserWarning, stacklevel=2)
+        warnings.warn(f"Rows are left out: {', '.join(told)}. The manifest counts them.", TgframeWarning, stacklevel=2)
 
 
 def _place(data: Splits, split: str) -> str:

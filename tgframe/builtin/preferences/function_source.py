@@ -12,7 +12,7 @@ from tgframe.builtin.preferences.calling import Caller, Late
 from tgframe.builtin.preferences.naming import one_line
 from tgframe.builtin.preferences.returned import Unusable, entries, number
 from tgframe.builtin.preferences.sending import Log, Place, flat
-from tgframe.errors import ComponentError, did_you_mean
+from tgframe.errors import ComponentError, TgframeWarning, did_you_mean
 from tgframe.interfaces.batch import Preferences
 from tgframe.interfaces.origin import origin
 from tgframe.interfaces.preference import PreferenceSource
@@ -132,7 +132,7 @@ class FunctionSource(PreferenceSource):
             self.warned = True
             said = str(error) if isinstance(error, ComponentError) else f"{self.name} raised {one_line(error)}."
             hint = "The judgments are missing. The metrics count further failures."
-            warnings.warn(f"{said} {hint}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{said} {hint}", TgframeWarning, stacklevel=2)
 
 
 def _named(prompts: Prompts, b: int) -> str:
