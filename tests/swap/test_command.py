@@ -120,6 +120,20 @@ def test_a_run_that_fails_takes_nothing_down(recipe: Path, tmp_path: Path) -> No
     assert "Traceback" in (output / "cells/task.spoil=raise/seed-0.stderr.txt").read_text()
 
 
+def test_a_recipe_alone_is_run_over_seeds(recipe: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    status, table, told = command(recipe, "--seeds", "2", "--plugin", TOYS, "--output", output)
+    assert status == 0, told
+    (cell,) = load(output)["cells"]
+    assert cell["settings"] == {"recipe": str(recipe)}
+    assert [run["status"] for run in cell["runs"]] == ["done", "done"]
+    (row,) = [row for row in load(output)["summary"] if (row["metric"], row["system"]) == ("accuracy", "after")]
+    assert row["n"] == 2
+    assert row["interval"][0] <= row["mean"] <= row["interval"][1]
+    assert load(output)["comparisons"] == []
+    assert f"{row['mean']:.4f} [" in table
+
+
 def test_a_dry_run_runs_nothing(recipe: Path, tmp_path: Path) -> None:
     status, out, _ = command(recipe, *VARY, "--dry-run", "--output", tmp_path / "out")
     assert status == 0

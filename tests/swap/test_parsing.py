@@ -121,5 +121,4 @@ def test_every_mistake_is_told_at_once() -> None:
     )
     assert len(found) == len(parts)
     assert all(part in message for part, message in zip(parts, found, strict=True))
-    assert mistakes() == ["`--vary` is missing. Say what to exchange, such as --vary aggregator=sum,mean."]
     assert "gets the seed" in mistakes("task.data.data_seed=1,2", seed_keys=["task.data.data_seed"])[0]

@@ -102,7 +102,7 @@ Vary = Annotated[
     typer.Option(
         metavar="KEY=V,V",
         help="A key and the values to compare, in YAML or as @file.yaml; recipe=FILE,FILE compares whole recipes. "
-        "May be repeated.",
+        "May be repeated. Without it the recipe itself is run over the seeds.",
     ),
 ]
 Budget = Annotated[

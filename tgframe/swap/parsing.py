@@ -11,7 +11,7 @@ from typing import Any
 from tgframe.errors import RecipeError
 from tgframe.recipe.nodes import Mistake, Position, data
 from tgframe.recipe.source import parse
-from tgframe.swap.request import SEED, Request, Value, Vary
+from tgframe.swap.request import RECIPE, SEED, Request, Value, Vary
 
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\'\'|[^\'])*\'')
 
@@ -27,7 +27,8 @@ def make_request(
 ) -> Request:
     """Return the request that the texts of a command line make. Raises RecipeError with every mistake in them."""
     mistakes: list[str] = []
-    varied = tuple(_vary(text, mistakes) for text in vary)
+    # Nothing to exchange: the recipe itself over seeds, as the one value of what a recipe is.
+    varied = tuple(_vary(text, mistakes) for text in vary) or (Vary(RECIPE, (Value(str(recipe), str(recipe)),)),)
     numbers = _seeds(seeds, mistakes)
     budgets = _budget(budget, mistakes)
     mistakes += _misfits([one.key for one in varied], seed_keys)
@@ -92,7 +93,7 @@ def _in_file(path: Path, mistakes: list[str]) -> str:
 
 
 def _misfits(keys: Sequence[str], seed_keys: Sequence[str]) -> list[str]:
-    mistakes = [] if keys else ["`--vary` is missing. Say what to exchange, such as --vary aggregator=sum,mean."]
+    mistakes = []
     for key in dict.fromkeys(keys):
         if keys.count(key) > 1:
             mistakes.append(f"--vary {key}: the key stands here twice. Write all its values behind one --vary.")
