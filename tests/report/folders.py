@@ -83,6 +83,25 @@ METRICS = [
 SAMPLES = [group(ground_step=1), group(step=5, ground_step=3, phase="improve"), group(step=15, ground_step=6)]
 
 
+def evaluation(item: int, system: str, rouge: float | None = None, text: str | None = None, **fields: Any) -> Row:
+    """Return a row of eval.jsonl: what a system wrote, beside what it should have written."""
+    said = f"{system} says this of the article number {item}" if text is None else text
+    target = f"what a good summary of number {item} says"
+    return {"system": system, "split": "test", "id": f"id-{item}", "summary": said, "targets": [target], **fields} | (
+        {} if rouge is None else {"rouge1": rouge, "meteor": 0.5}
+    )
+
+
+def evaluations(changes: Sequence[float]) -> list[Row]:
+    """Return the rows of an item for each change of the first score: ``before``, ``after`` and ``lead``."""
+    worth = {
+        "before": [0.5] * len(changes),
+        "after": [0.5 + change for change in changes],
+        "lead": [0.25] * len(changes),
+    }
+    return [evaluation(item, system, rouge) for system, scores in worth.items() for item, rouge in enumerate(scores)]
+
+
 def write_run(
     folder: Path,
     samples: Sequence[Row] = SAMPLES,

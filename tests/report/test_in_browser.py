@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from tests.report.browser import Browser, Page, find_chromium
-from tests.report.folders import completion, group, sample, swap_record, write_run, write_swap
+from tests.report.folders import (
+    completion,
+    evaluation,
+    evaluations,
+    group,
+    sample,
+    swap_record,
+    write_rows,
+    write_run,
+    write_swap,
+)
 from tgframe.report import write_report
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no chromium on this machine")
@@ -43,7 +53,17 @@ def run_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sample(completion(HOSTILE, preference=0.5), step=9, prompt="a prompt to find", phase="improve"),
         sample(completion(80 * "long"), completion(80 * "long"), step=30, prompt=80 * "long"),
     ]
-    return write_report(write_run(tmp_path_factory.mktemp("run") / (20 * "long"), samples))
+    folder = write_run(tmp_path_factory.mktemp("run") / (20 * "long"), samples)
+    wide = {f"a_score_with_a_long_name_{index}": 0.5 for index in range(3)}
+    rows = [
+        *evaluations([0.0, 0.25, -0.25]),
+        evaluation(3, "before", 0.5, HOSTILE),
+        evaluation(3, "lead", 0.5, 80 * "long"),
+    ]
+    write_rows(
+        folder / "eval.jsonl", [*rows, evaluation(3, "after", 0.625, 9 * "long ", source=90 * "source ", **wide)]
+    )
+    return write_report(folder)
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +89,10 @@ def centre(page: Page, selector: str) -> tuple[float, float]:
     return x, y
 
 
-def shown_cards(page: Page) -> list[str]:
-    """Return the place of every visible card, from above."""
-    places: list[str] = page.run("[...document.querySelectorAll('.card:not([hidden])')].map(one => one.dataset.place)")
+def shown_cards(page: Page, section: str = "#samples") -> list[str]:
+    """Return the place of every visible card of a section, from above."""
+    find = f"document.querySelectorAll('{section} .card:not([hidden])')"
+    places: list[str] = page.run(f"[...{find}].map(one => one.dataset.place)")
     return places
 
 
@@ -93,9 +114,9 @@ def test_it_opens_without_errors_requests_or_sideways_scrolling(
 
 def test_a_hostile_completion_stays_text(page: Page) -> None:
     assert page.run("window.hacked") is None
-    assert page.run("document.querySelectorAll('.tokens script, .tokens img').length") == 0
-    texts = page.run("[...document.querySelectorAll('.tokens')].map(one => one.textContent)")
-    assert HOSTILE in texts
+    assert page.run("document.querySelectorAll('.card script, .card img').length") == 0
+    for text in (".tokens", ".wrote p"):
+        assert HOSTILE in page.run(f"[...document.querySelectorAll('{text}')].map(one => one.textContent)")
 
 
 def test_the_content_policy_is_in_force(page: Page) -> None:
@@ -116,7 +137,7 @@ def test_the_content_policy_is_in_force(page: Page) -> None:
 
 
 def test_tokens_are_coloured_and_underlined_by_their_worth(page: Page) -> None:
-    low, high = page.run("""[...document.querySelectorAll('.card[data-place="1"] .tokens i')]
+    low, high = page.run("""[...document.querySelectorAll('#samples .card[data-place="1"] .tokens i')]
         .map(token => getComputedStyle(token))
         .map(style => [style.backgroundColor, parseFloat(style.borderBottomWidth)])
     """)
@@ -125,7 +146,7 @@ def test_tokens_are_coloured_and_underlined_by_their_worth(page: Page) -> None:
 
 
 def test_hover_shows_the_value_of_a_token(page: Page) -> None:
-    selector = '.card[data-place="0"] .tokens i:nth-child(2)'
+    selector = '#samples .card[data-place="0"] .tokens i:nth-child(2)'
     content = f"getComputedStyle(document.querySelector('{selector}'), '::after').content"
     assert page.run(content) == "none"
     page.move(*centre(page, selector))
@@ -133,7 +154,7 @@ def test_hover_shows_the_value_of_a_token(page: Page) -> None:
 
 
 def test_arrow_keys_walk_over_tokens_and_completions(page: Page) -> None:
-    page.run("document.querySelector('.card[data-place=\"0\"] .tokens').focus()")
+    page.run("document.querySelector('#samples .card[data-place=\"0\"] .tokens').focus()")
     for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"):
         page.press(key)
     assert page.run("[...document.querySelectorAll('.at')].map(one => one.textContent)") == [" best"]
@@ -143,22 +164,22 @@ def test_arrow_keys_walk_over_tokens_and_completions(page: Page) -> None:
 
 
 def test_search_filters_rows_and_dims_other_completions(page: Page) -> None:
-    page.run("document.querySelector('.filters input').focus()")
+    page.run("document.querySelector('#samples .filters input').focus()")
     page.type("MIDDLING")
     assert shown_cards(page) == ["0"]
-    assert page.run("document.querySelector('.count').textContent") == "1 of 5 match"
-    dim = "[...document.querySelectorAll('.card[data-place=\"0\"] .dim .tokens')].map(one => one.textContent)"
+    assert page.run("document.querySelector('#samples .count').textContent") == "1 of 5 match"
+    dim = "[...document.querySelectorAll('#samples .card[data-place=\"0\"] .dim .tokens')].map(one => one.textContent)"
     assert page.run(dim) == ["the best one", "worst of all"]
 
 
 def test_search_finds_prompts(page: Page) -> None:
-    page.run("document.querySelector('.filters input').focus()")
+    page.run("document.querySelector('#samples .filters input').focus()")
     page.type("prompt to find")
     assert shown_cards(page) == ["3"]
 
 
 def test_rows_are_filtered_by_phase_and_step(page: Page) -> None:
-    change = "(() => {{ const one = document.querySelector('[name={}]'); one.value = '{}';" \
+    change = "(() => {{ const one = document.querySelector('#samples [name={}]'); one.value = '{}';" \
              " one.dispatchEvent(new Event('input', {{bubbles: true}})) }})()"  # fmt: skip
     page.run(change.format("phase", "improve"))
     assert sorted(shown_cards(page)) == ["1", "2", "3"]
@@ -169,7 +190,7 @@ def test_rows_are_filtered_by_phase_and_step(page: Page) -> None:
 
 def test_the_best_rows_come_first_and_the_order_can_be_changed(page: Page) -> None:
     assert shown_cards(page) == ["1", "0", "2", "3", "4"]
-    page.run("""(() => { const one = document.querySelector('[name=order]'); one.value = 'time';
+    page.run("""(() => { const one = document.querySelector('#samples [name=order]'); one.value = 'time';
         one.dispatchEvent(new Event('change', {bubbles: true})) })()""")
     assert shown_cards(page) == ["0", "1", "2", "3", "4"]
 
@@ -187,8 +208,27 @@ def test_many_rows_are_shown_little_by_little(browser: Browser, tmp_path: Path) 
     assert (page.run(shown), page.run(f"{button}.hidden")) == (25, True)
 
 
+def test_what_was_written_is_ordered_by_its_change(page: Page) -> None:
+    assert shown_cards(page, "#written") == ["0", "1", "2", "3"]
+    for order, places in {"rise": "1302", "fall": "2031", "time": "0123"}.items():
+        page.run(f"""(() => {{ const one = document.querySelector('#written [name=order]'); one.value = '{order}';
+            one.dispatchEvent(new Event('change', {{bubbles: true}})) }})()""")
+        assert shown_cards(page, "#written") == list(places)
+    assert len(shown_cards(page)) == 5, "each section has an order of its own"
+
+
+def test_what_was_written_is_searched(page: Page) -> None:
+    page.run("document.querySelector('#written .filters input').focus()")
+    page.type("LEAD says")
+    assert shown_cards(page, "#written") == ["0", "1", "2"]
+    assert page.run("document.querySelector('#written .count').textContent") == "3 of 4 match"
+    dim = "[...document.querySelectorAll('#written .card[data-place=\"0\"] .dim .who')]"
+    assert page.run(f"{dim}.map(one => one.textContent.trim())") == ["before", "after"]
+    assert len(shown_cards(page)) == 5
+
+
 def test_each_row_can_have_its_own_scale(page: Page) -> None:
-    classes = "[...document.querySelectorAll('.card[data-place=\"0\"] .tokens i')].map(one => one.className)"
+    classes = "[...document.querySelectorAll('#samples .card[data-place=\"0\"] .tokens i')].map(one => one.className)"
     before = page.run(classes)
     page.run("document.querySelector('.own-scale input').click()")
     assert page.run(classes) == ["s0", "s3", "s6"] * 3

@@ -63,7 +63,16 @@ def test_thickness_tells_what_colour_tells() -> None:
 
 
 def test_nothing_is_loaded() -> None:
-    for name in ("style.css", "page.js", "page.html", "run.html", "swap.html", "chart.html", "tokens.html"):
+    for name in (
+        "style.css",
+        "page.js",
+        "page.html",
+        "run.html",
+        "swap.html",
+        "chart.html",
+        "tokens.html",
+        "written.html",
+    ):
         text = (TEMPLATES / name).read_text(encoding="utf-8")
-        assert not re.search(r"https?:|@import|url\(|fetch\(|XMLHttp|innerHTML|document\.write|\beval\b", text), name
+        assert not re.search(r"https?:|@import|url\(|fetch\(|XMLHttp|innerHTML|document\.write|\beval\s*\(", text), name
         assert "| safe" not in text

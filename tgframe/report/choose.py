@@ -53,10 +53,10 @@ def _wanted(index: Index) -> list[int]:
     if not count:
         return []
     extremes = _extremes(index) if count > ROWS else []
-    even = _even(count, ROWS - len(extremes))
+    spread = even(count, ROWS - len(extremes))
     # Extremes come early but not first, so that a page that is full soon has some of both.
-    early = len(even) // 4
-    return list(dict.fromkeys([count - 1, 0, *even[:early], *extremes, *even[early:]]))
+    early = len(spread) // 4
+    return list(dict.fromkeys([count - 1, 0, *spread[:early], *extremes, *spread[early:]]))
 
 
 def _extremes(index: Index) -> list[int]:
@@ -66,7 +66,7 @@ def _extremes(index: Index) -> list[int]:
     return list(dict.fromkeys([*ordered[:BEST], *ordered[::-1][:WORST]]))
 
 
-def _even(count: int, wanted: int) -> list[int]:
+def even(count: int, wanted: int) -> list[int]:
     """Return places evenly from 0 to ``count - 1``, such that the first few of them are even too."""
     wanted = min(wanted, count)
     places = [index * (count - 1) // max(wanted - 1, 1) for index in range(wanted)]

@@ -22,6 +22,8 @@ class RunFiles:
     manifest: Row
     metrics: Sequence[Row]
     samples: Index
+    evaluations: Sequence[Row]
+    """The rows of eval.jsonl."""
     result: Row | None
     notices: Sequence[str]
     """Sentences about lines that could not be read."""
@@ -40,13 +42,15 @@ def read_run(folder: Path) -> RunFiles:
     """Read a run folder. Raises RunFolderError for a damaged JSON file; damaged lines are counted and left out."""
     metrics, damaged = read_rows(folder / "metrics.jsonl")
     samples = index_samples(folder / "samples.jsonl")
-    counts = {"metrics.jsonl": damaged, "samples.jsonl": len(samples.damaged)}
+    evaluations, torn = read_rows(folder / "eval.jsonl")
+    counts = {"metrics.jsonl": damaged, "samples.jsonl": len(samples.damaged), "eval.jsonl": torn}
     return RunFiles(
         folder,
         read_text(folder / "recipe.yaml"),
         read_json(folder / "manifest.json") or {},
         metrics,
         samples,
+        evaluations,
         read_json(folder / "result.json"),
         [_notice(name, count) for name, count in counts.items() if count],
     )

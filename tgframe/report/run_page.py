@@ -19,6 +19,7 @@ from tgframe.report.reading import Row, mapping, mean, number
 from tgframe.report.results import cost_facts, metrics_of, scores_of, time_parts
 from tgframe.report.run_files import RunFiles
 from tgframe.report.watch import watch
+from tgframe.report.written import written
 
 BEST = 5
 """Outputs that are shown first."""
@@ -67,6 +68,7 @@ def run_page(files: RunFiles) -> dict[str, Any]:
         "agreement": agreement,
         "fits": _fit_rows(files)[:FITS],
         "watch": watched,
+        "written": written(files.evaluations),
         "data": {chart.key: chart.data() for chart in [*shown, *watched.charts]},
     }
 

@@ -56,33 +56,38 @@
   });
   document.addEventListener("focusout", () => at(null, null));
 
-  // Samples: filter and order.
-  const form = document.querySelector(".filters");
-  if (form) {
+  // Cards: filter and order.
+  for (const form of all(".filters")) {
     const ROOM = 10;
     let room = ROOM;
-    const holder = document.querySelector("[data-cards]");
-    const more = document.querySelector(".show-more");
+    const section = form.closest("section");
+    const holder = section.querySelector("[data-cards]");
+    const more = section.querySelector(".show-more");
+    const words = (elements) => elements.map((one) => one.textContent).join("\n").toLowerCase().replaceAll("⏎", "");
     const cards = all(".card", holder).map((card, rank) => ({
-      card, rank, place: +card.dataset.place,
+      card, rank, place: +card.dataset.place, change: +card.dataset.change,
       phase: card.dataset.phase, step: +card.dataset.step, reversed: +card.dataset.reversed,
-      completions: all(".completions > li", card).map((item) => ({ item, text: item.querySelector(".tokens").textContent.toLowerCase().replaceAll("⏎", "") })),
-      prompt: (card.querySelector(".prompt p") || { textContent: "" }).textContent.toLowerCase(),
+      completions: all(".completions > li, .systems > li", card).map((item) => ({ item, text: words(all(".tokens, .wrote p:not(.cut)", item)) })),
+      prompt: words(all(".prompt p, .given p:not(.cut)", card)),
     }));
     const orders = {
       best: (a, b) => a.rank - b.rank,
       time: (a, b) => a.place - b.place,
       reversed: (a, b) => b.reversed - a.reversed || a.rank - b.rank,
+      rise: (a, b) => b.change - a.change || a.rank - b.rank,
+      fall: (a, b) => a.change - b.change || a.rank - b.rank,
     };
-    const number = (name, otherwise) => (form.elements[name].value === "" ? otherwise : +form.elements[name].value);
+    const value = (name) => (form.elements[name] ? form.elements[name].value : "");
+    const number = (name, otherwise) => (value(name) === "" ? otherwise : +value(name));
     const show = () => {
-      const text = form.elements.text.value.trim().toLowerCase();
-      const phase = form.elements.phase.value;
+      const text = value("text").trim().toLowerCase();
+      const phase = value("phase");
       let matching = 0;
       for (const one of cards) {
         const hits = one.completions.map((completion) => completion.text.includes(text));
-        const inside = one.step >= number("from", -Infinity) && one.step <= number("to", Infinity);
-        const visible = inside && (!phase || one.phase === phase) && (one.prompt.includes(text) || hits.includes(true));
+        const early = one.step < number("from", -Infinity);
+        const late = one.step > number("to", Infinity);
+        const visible = !early && !late && (!phase || one.phase === phase) && (one.prompt.includes(text) || hits.includes(true));
         one.card.hidden = !visible;
         matching += visible;
         one.completions.forEach((completion, index) => completion.item.classList.toggle("dim", hits.includes(true) && !hits[index]));
@@ -96,8 +101,9 @@
       room += ROOM;
       show();
     });
-    form.elements.order.addEventListener("change", () => {
-      holder.append(...[...cards].sort(orders[form.elements.order.value]).map((one) => one.card));
+    const order = form.elements.order;
+    if (order) order.addEventListener("change", () => {
+      holder.append(...[...cards].sort(orders[order.value]).map((one) => one.card));
       show();
     });
     form.addEventListener("input", () => {
