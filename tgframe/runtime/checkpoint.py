@@ -6,13 +6,12 @@ The folder is written beside its place, synchronised, and renamed into it.
 
 from __future__ import annotations
 
-import collections
 import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -40,8 +39,7 @@ def write_checkpoint(folder: Path, parts: Mapping[str, Any]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             temporary.mkdir()
-            written = [path for name, state in parts.items() for path in _write_part(temporary, name, state)]
-            write_json(temporary / MANIFEST, {"format": FORMAT, "sha256": _flushed(written)})
+            write_json(temporary / MANIFEST, {"format": FORMAT, "sha256": _write_parts(temporary, parts)})
             _move(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -58,6 +56,19 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
     return {name.removesuffix(".json"): _read_part(folder, name) for name in files if name.endswith(".json")}
 
 
+def _write_parts(folder: Path, parts: Mapping[str, Any]) -> dict[str, str]:
+    """Write all parts; return the sha256 of each file by its name, once the files are on the disk."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # flushes and hashes while the next part is written
+        digests, waits = {}, []
+        for name, state in parts.items():
+            for path in _write_part(folder, name, state):
+                waits.append(pool.submit(sync, path))
+                digests[path.name] = pool.submit(_sha256, path)
+        for wait in waits:
+            wait.result()  # raises what went wrong
+        return {name: digest.result() for name, digest in digests.items()}
+
+
 def _write_part(folder: Path, name: str, state: Any) -> list[Path]:
     if not _NAME.fullmatch(name):
         raise ValueError(f"a part's name must be a file name, but is {name!r} instead")
@@ -69,14 +80,6 @@ def _write_part(folder: Path, name: str, state: Any) -> list[Path]:
     except SafetensorError as error:  # its way to say that the disk is full
         raise OSError(str(error)) from error
     return [tree, tensors]
-
-
-def _flushed(files: Sequence[Path]) -> dict[str, str]:
-    """Wait until the files are on the disk; return the sha256 of each by its name."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:  # hashes while the disk works
-        waits, digests = pool.map(sync, files), pool.map(_sha256, files)
-        collections.deque(waits, maxlen=0)  # raises what went wrong
-        return dict(zip((path.name for path in files), digests, strict=True))
 
 
 def _move(temporary: Path, folder: Path) -> None:
