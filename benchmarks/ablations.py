@@ -1,12 +1,14 @@
-"""The paper's ablations on the embedded prompt task, one `tgframe swap` each: which of its claims hold at this size?
+"""The paper's ablations on the embedded models, one `tgframe swap` each: which of its claims hold at this size?
 
     python benchmarks/ablations.py aggregation --seeds 8 --jobs 2
-    python benchmarks/ablations.py components --seeds 6 --jobs 2
+    python benchmarks/ablations.py components --seeds 5 --jobs 2
+    python benchmarks/ablations.py summaries --seeds 4 --jobs 2
 
-Runs recipes/ablations/prompts.yaml (about 70 s a run on one core) and writes benchmarks/results/ablation_NAME.json: the
-cells, summary and comparisons of the swap, and the minutes that it took if it was not interrupted. A swap that was
-interrupted goes on. Prompts have five tokens, always, so that `sum` and `mean` (times the mean length of the group) are
-the same aggregator: that the two cells are identical, run by run, is asserted.
+Runs recipes/ablations/prompts.yaml, or recipes/summarize-docstrings.yaml (about 70 s a run on one core), and writes
+benchmarks/results/ablation_NAME.json: the cells, summary and comparisons of the swap, and the minutes that it took if
+it was not interrupted. A swap that was interrupted goes on. Prompts have five tokens, always, so that `sum` and `mean`
+(times the mean length of the group) are the same aggregator: that the two cells are identical, run by run, is asserted.
+Summaries differ in length, and so do the two there.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RECIPE = "recipes/ablations/prompts.yaml"
+SUMMARIES = "recipes/summarize-docstrings.yaml"
 DENSE = "{type: reinforce-maxent, entropy: 0.04, center: position}"
 TO_GO = "{type: reinforce-maxent, entropy: 0.04, center: position, returns: to-go}"
 SPARSE = "{type: sparse, entropy: 0.04, center: group}"
@@ -34,13 +37,15 @@ VARIED = {
         "guidance.hidden=2048,256",
         f"recipe={RECIPE},recipes/ablations/bandit.yaml",
     ),
+    "summaries": ("aggregator=mean,sum,soft-max,soft-min",),
 }
 
 
 def swap(name: str, seeds: int, jobs: int, folder: Path) -> None:
     """Run or continue one swap."""
     varied = [word for vary in VARIED[name] for word in ("--vary", vary)]
-    command = [sys.executable, "-m", "tgframe", "swap", RECIPE, *varied, "--seeds", str(seeds), "--one-at-a-time"]
+    recipe = SUMMARIES if name == "summaries" else RECIPE
+    command = [sys.executable, "-m", "tgframe", "swap", recipe, *varied, "--seeds", str(seeds), "--one-at-a-time"]
     more = ["--seed-key", "task.data.data_seed", "--jobs", str(jobs), "--output", str(folder)]
     # Paths are relative, so that no result holds those of a machine.
     subprocess.run([*command, *more], check=True, cwd=ROOT)
