@@ -83,7 +83,8 @@ def test_every_hook_is_documented_in_one_sentence() -> None:
 def test_the_tree_of_errors_is_drawn_whole() -> None:
     drawn = re.findall(r"[├└]── (\w+)", errors.__doc__ or "")
     real = [name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)]
-    assert set(drawn) == set(real) - {"TgframeError"}
+    assert set(drawn) == set(real) - {"TgframeError", "TgframeWarning"}
+    assert "TgframeWarning" in (errors.__doc__ or "")
 
 
 def test_every_key_of_a_recipe_is_documented() -> None:
