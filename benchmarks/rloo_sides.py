@@ -26,16 +26,19 @@ from transformers import (
 from tgframe import Step
 from tgframe.compose import build, machine_of
 from tgframe.engine.improvement import Improvement
+from tgframe.engine.sharing import models as models_of
 from tgframe.engine.state import Run
 from tgframe.engine.step import StepFiller
 from tgframe.recipe.load import load_recipe
 from tgframe.registry.manager import load_plugins
+from tgframe.runtime.processes import ALONE, Processes
 from tgframe.runtime.run_folder import RunFolder
 
 KL, LR, CLIP, END = 0.05, 1e-6, 5.0, "<end>"
 SIZES = {
     "4x128": {"n_layer": 4, "n_embd": 128, "n_head": 4, "vocab_size": 8_000},
     "6x384": {"n_layer": 6, "n_embd": 384, "n_head": 6, "vocab_size": 16_000},
+    "12x512": {"n_layer": 12, "n_embd": 512, "n_head": 8, "vocab_size": 16_000},
     "gpt2-medium": {"n_layer": 24, "n_embd": 1_024, "n_head": 16, "vocab_size": 50_257},
 }
 Work = Callable[[], Any]
@@ -115,7 +118,15 @@ def recipe_of(shape: Shape, folder: Path, data: Path, dense: bool) -> dict[str, 
 class Ours:
     """The improvement step of a run."""
 
-    def __init__(self, shape: Shape, folder: Path, scratch: Path, steps: int, dense: bool = False) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        folder: Path,
+        scratch: Path,
+        steps: int,
+        dense: bool = False,
+        processes: Processes = ALONE,
+    ) -> None:
         plugins = load_plugins()
         data = scratch / "prompts.jsonl"
         rows = [{"prompt": text, "completion": " w0"} for text in make_prompts(shape, steps)]  # completions unread
@@ -123,14 +134,18 @@ class Ours:
         loaded = load_recipe(recipe_of(shape, folder, data, dense), (), plugins)
         options = loaded.recipe
         self.shape = shape
-        self.machine = machine = machine_of(options)
+        self.machine = machine = machine_of(options, processes)
         _, self.parts = build(loaded, plugins, machine)
-        files = RunFolder.create(scratch / f"run-{'dense' if dense else 'rloo'}")
+        files = RunFolder.create(scratch / f"run-{'dense' if dense else 'rloo'}", False, machine.is_main)
         run = Run(
             self.parts, options.schedule, options.optimizer, options.runtime, machine, files, plugins.manager.hook
         )
+        if machine.divides:
+            machine.shards.divide(models_of(self.parts))
         self.filler = StepFiller(run)
-        self.step = Improvement(run, self.filler).step
+        improvement = Improvement(run, self.filler)
+        self.updater = improvement.updater
+        self.step = improvement.step
 
     def prompts(self) -> Any:
         return self.parts.task.prompts(self.parts.policy, "train", self.shape.prompts, self.machine.generator("timed"))

@@ -18,8 +18,8 @@ import transformers
 
 from tgframe.engine.alternation import Alternation
 from tgframe.engine.reference import ReferencePolicy, check_vocabulary
-from tgframe.engine.sharing import refuse_uneven, weights
-from tgframe.engine.state import Parts, Run
+from tgframe.engine.sharing import models, refuse_uneven, weights
+from tgframe.engine.state import MODELS, Parts, Run
 from tgframe.errors import ComponentError
 from tgframe.interfaces.context import Context
 from tgframe.interfaces.policy import Decoding
@@ -83,6 +83,8 @@ def run(
             context, parts = build(loaded, plugins, machine)
         processes.align(weights(parts))
         machine.part_ways()
+        if machine.divides:
+            machine.shards.divide(models(parts))
         manifest = _manifest(loaded, plugins, context, machine)
         if resume:
             tell_other_versions(folder, manifest, tell)
@@ -93,8 +95,9 @@ def run(
             go_on(alternation, tell)
         with _tracked(plugins, loaded.recipe.runtime.tensorboard and machine.is_main):
             result = alternation.result()
-        if machine.is_main:
-            _save_models(parts, folder)
+        with machine.shards.whole(*MODELS):
+            if machine.is_main:
+                _save_models(parts, folder)
         files.write_json("result.json", result)
     processes.finish()
     return folder
@@ -203,7 +206,9 @@ def _present(part: Part | None, key: str) -> Part:
 def _needs(recipe: Recipe) -> dict[str, frozenset[str]]:
     """Return what each part asked for."""
     keys = ("objective", "guidance", "preference", "sampler")
-    return {key: part.needs() for key in keys if (part := getattr(recipe, key)) is not None}
+    found = {key: getattr(recipe, key) for key in keys}
+    found["ground_sampler"] = recipe.schedule.ground.sampler if recipe.schedule.ground else None
+    return {key: part.needs() for key, part in found.items() if part is not None}
 
 
 def _is_component(value: Any) -> bool:
@@ -263,6 +268,7 @@ def _manifest(loaded: LoadedRecipe, plugins: Plugins, context: Context, machine:
         "device": str(context.runtime.device),
         "precision": str(machine.precision).removeprefix("torch."),
         "processes": machine.processes.count,
+        "divided": machine.divides,
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in packages},
         "components": plugins.provenance(recipe),

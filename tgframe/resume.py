@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tgframe.engine.state import MODELS
 from tgframe.errors import CheckpointError, RecipeError, RunFolderError
 from tgframe.recipe.differences import differences
 from tgframe.recipe.source import read_plain
@@ -34,7 +35,7 @@ def go_on(alternation: Alternation, tell: Tell) -> None:
         tell(f"{str(files.path)!r} holds no whole checkpoint: the run begins anew.")
         return
     folder = Path(chosen)
-    with processes.agreed():
+    with run.whole(*MODELS, changed=True), processes.agreed():
         _load(alternation, read_checkpoint(folder) if found is None else found[1], folder)
     run.last_checkpoint = folder
     tell(f"Going on from {str(folder)!r}.")

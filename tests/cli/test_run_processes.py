@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tests.together import free_port, together
 
@@ -126,6 +128,39 @@ def test_a_process_that_fails_tells_why_and_no_other_waits(words: list[str], tmp
     assert left[0] == 1
     assert "Another process of this run has ended" in left[2]
     assert not (tmp_path / "run" / "result.json").exists()
+
+
+def divided(words: list[str]) -> tuple[int, str, str]:
+    os.environ["ACCELERATE_USE_FSDP"] = "true"
+    return command(words)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [],
+        ["policy.lora={r: 4}", "reference.type=adapters-off", "schedule.improve.accumulate=2"],
+        ["policy.gradient_checkpointing=true", "runtime.checkpoint_every=2"],
+    ],
+    ids=["reference", "adapters", "recomputed"],
+)
+def test_divided_weights_make_the_same_run(words: list[str], tmp_path: Path, more: list[str]) -> None:
+    *rest, _, folder = words
+    whole, split = Path(folder) / "whole", Path(folder) / "split"
+    for how, output in ((command, whole), (divided, split)):
+        for status, _, err in together(2, how, [*rest, *more, "--output", str(output)]):
+            assert status == 0, err
+    assert json.loads((split / "manifest.json").read_text(encoding="utf-8"))["divided"]
+    for row, expected in zip(metrics(split), metrics(whole), strict=True):
+        assert row == {
+            key: pytest.approx(value, rel=1e-3, abs=1e-5) if isinstance(value, float) else value
+            for key, value in expected.items()
+        }
+    (file,) = [path.name for path in (whole / "policy").glob("*.safetensors")]
+    mine, known = (load_file(folder / "policy" / file) for folder in (split, whole))
+    assert mine.keys() == known.keys()
+    for name, weight in known.items():
+        torch.testing.assert_close(mine[name], weight, rtol=1e-3, atol=1e-4, msg=name)
 
 
 def test_a_launcher_starts_one_run(words: list[str], tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from tests.engine.test_accumulation import ByToken
 from tests.together import together
 from tgframe import Preferences, PreferenceSource, Sampler
 from tgframe.engine.alternation import Alternation
-from tgframe.engine.sharing import refuse_uneven
+from tgframe.engine.sharing import models, refuse_uneven
+from tgframe.engine.state import Parts
 from tgframe.errors import DataError, Interrupted, RecipeError
 from tgframe.interfaces.schedule import (
     Budget,
@@ -118,7 +121,10 @@ def start(folder: Path, plan: Schedule, **given: Any) -> Alternation:
     parts = {"policy": policy, "task": TASK, "sampler": ByPrompt(), "preference": CountA()}
     parts |= {"objective": ByToken(), "guidance": Moments(len(policy.tokenizer))} | given
     parts.setdefault("ground_sampler", parts["sampler"])
-    return Alternation(run_in(folder, plan, FAST, processes=Processes.join(), **parts))
+    run = run_in(folder, plan, FAST, processes=Processes.join(), **parts)
+    if run.machine.divides:
+        run.machine.shards.divide(models(run.parts))
+    return Alternation(run)
 
 
 def outcome(alternation: Alternation) -> dict[str, Any]:
@@ -128,18 +134,34 @@ def outcome(alternation: Alternation) -> dict[str, Any]:
     finally:
         alternation.run.files.close()
     parts = alternation.run.parts
+    empty = alternation.run.parts.policy.table.isnan().all()  # type: ignore[attr-defined]
+    assert empty == alternation.run.machine.divides, "between steps divided weights are nowhere whole"
+    with alternation.run.whole("policy", "guidance"):
+        return told(parts, result, alternation.run.counters.state_dict())
+
+
+def told(parts: Parts, result: dict[str, Any], counters: dict[str, Any]) -> dict[str, Any]:
     return {
         "policy": parts.policy.table.tolist(),  # type: ignore[attr-defined]
         "guidance": parts.guidance.worth.weight.tolist(),  # type: ignore[union-attr]
         "observed": getattr(parts.sampler, "observed", None),
         "cost": {name: result["cost"][name] for name in ("sampled_tokens", "preference_calls")},
-        "budget": alternation.run.counters.state_dict(),
+        "budget": counters,
         "scores": result["scores"],
     }
 
 
-def trained(folder: Path, accumulate: int = 1) -> dict[str, Any]:
-    return outcome(start(folder, schedule(accumulate)))
+def trained(folder: Path, accumulate: int = 1, divide: bool = False) -> dict[str, Any]:
+    with dividing(divide):
+        return outcome(start(folder, schedule(accumulate)))
+
+
+@contextlib.contextmanager
+def dividing(divide: bool) -> Iterator[None]:
+    """Let a launcher ask for weights that are divided. The process serves one test alone."""
+    if divide:
+        os.environ["ACCELERATE_USE_FSDP"] = "true"
+    yield
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -152,13 +174,15 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     return folder, trained(folder)
 
 
-@pytest.mark.parametrize(("count", "accumulate"), [(2, 1), (2, 2), (4, 2)])
+@pytest.mark.parametrize(
+    ("count", "accumulate", "divide"), [(2, 1, False), (2, 2, False), (4, 2, False), (2, 2, True), (4, 1, True)]
+)
 def test_several_processes_do_what_one_does(
-    tmp_path: Path, single: tuple[Path, dict[str, Any]], count: int, accumulate: int
+    tmp_path: Path, single: tuple[Path, dict[str, Any]], count: int, accumulate: int, divide: bool
 ) -> None:
     """Grounding with pool and sub-rankings, improvement with a loss over tokens, both validations, a budget."""
     alone, expected = single
-    found = together(count, trained, tmp_path / "run", accumulate)
+    found = together(count, trained, tmp_path / "run", accumulate, divide)
     for one in found:
         assert isinstance(one, dict), one
         for part in ("policy", "guidance"):
@@ -187,8 +211,13 @@ def test_only_the_main_process_writes(tmp_path: Path) -> None:
     assert not found[1]["scores"]
 
 
-def drawn(folder: Path, resume: bool, stop_at: int | None) -> Any:
+def drawn(folder: Path, resume: bool, stop_at: int | None, divide: bool = False) -> Any:
     """Run with completions that are drawn; process 1 alone is asked to stop."""
+    with dividing(divide):
+        return stopped_at(folder, resume, stop_at)
+
+
+def stopped_at(folder: Path, resume: bool, stop_at: int | None) -> Any:
     sampler = Drawing()
     alternation = start(folder, schedule(2), sampler=sampler, resume=resume)
     run = alternation.run
@@ -215,17 +244,29 @@ def drawn(folder: Path, resume: bool, stop_at: int | None) -> Any:
         return [type(ended).__name__, getattr(ended, "status", None)]
 
 
-@pytest.mark.parametrize("stop_at", [2, 5])
-def test_a_run_of_two_processes_goes_on_exactly(tmp_path: Path, stop_at: int) -> None:
+@pytest.mark.parametrize(("stop_at", "divide"), [(2, False), (5, False), (2, True), (5, True)])
+def test_a_run_of_two_processes_goes_on_exactly(tmp_path: Path, stop_at: int, divide: bool) -> None:
     """Stopped by a signal to one of them, inside a fit and between improvement steps."""
-    whole = together(2, drawn, tmp_path / "whole", False, None)
+    whole = together(2, drawn, tmp_path / "whole", False, None, divide)
     assert all(isinstance(one, dict) for one in whole), whole
-    stopped = together(2, drawn, tmp_path / "stopped", False, stop_at)
+    stopped = together(2, drawn, tmp_path / "stopped", False, stop_at, divide)
     assert stopped == [["Interrupted", None], ["Ended", 130]]
     (checkpoint,) = (tmp_path / "stopped" / "checkpoints").iterdir()
     assert (checkpoint / "processes.safetensors").exists()
-    assert together(2, drawn, tmp_path / "stopped", True, None) == whole
+    assert together(2, drawn, tmp_path / "stopped", True, None, divide) == whole
     assert rows(tmp_path / "stopped") == rows(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("divide", [False, True])
+def test_a_checkpoint_is_whole_whoever_divides(tmp_path: Path, divide: bool) -> None:
+    """Written with divided weights and taken up with whole ones, and the other way round."""
+    whole = together(2, drawn, tmp_path / "whole", False, None, not divide)
+    together(2, drawn, tmp_path / "stopped", False, 5, divide)
+    found = together(2, drawn, tmp_path / "stopped", True, None, not divide)
+    for one, expected in zip(found, whole, strict=True):
+        assert isinstance(one, dict), one
+        for part in ("policy", "guidance"):
+            torch.testing.assert_close(torch.tensor(one[part]), torch.tensor(expected[part]), rtol=1e-5, atol=1e-5)
 
 
 def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tgframe.engine.evaluation import Scoreboard, Validation
 from tgframe.engine.grounding import Grounding
 from tgframe.engine.improvement import Improvement
 from tgframe.engine.saving import Saver
-from tgframe.engine.state import EVALUATE
+from tgframe.engine.state import EVALUATE, MODELS
 from tgframe.engine.step import StepFiller
 from tgframe.errors import CheckpointError
 from tgframe.runtime.progress import progress
@@ -77,7 +77,8 @@ class Alternation:
     def state(self) -> dict[str, Any]:
         """Return everything that changes during a run, by name; that of the other processes in the main one alone."""
         run = self.run
-        state = {key: part.state_dict() for key, part in run.parts.stateful().items()}
+        with run.whole(*MODELS):
+            state = {key: part.state_dict() for key, part in run.parts.stateful().items()}
         state |= {key: part.state_dict() for key, part in self._own().items()}
         state["generators"] = run.machine.generator_states()
         state["loop"] = {"followed": self.followed, "trained": self.trained, "files": run.files.sizes()}

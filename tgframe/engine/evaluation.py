@@ -11,6 +11,7 @@ import torch
 
 from tgframe.engine.guard import judged, paid
 from tgframe.engine.optimization import Best, Updater
+from tgframe.engine.state import MODELS
 from tgframe.engine.worth import Worth
 from tgframe.errors import ComponentError
 from tgframe.runtime.files import plain
@@ -53,7 +54,7 @@ class Validation:
     def validate(self) -> None:
         """Validate once: one row of metrics, the learning-rate plateau, the best state."""
         run, parts, options = self.run, self.run.parts, self.options
-        with run.clock.phase("validate"):
+        with run.clock.phase("validate"), run.whole("policy", *parts.used_by("sampler", "preference")):
             tokens, found = run.processes.from_main(self._judged)
         run.counters.sampled_tokens += tokens
         mean = found["preference_mean"]
@@ -61,7 +62,8 @@ class Validation:
         if better:
             run.best_checkpoint = run.last_checkpoint
         if better and options.keep == "best":
-            self.kept = copy.deepcopy(parts.policy.state_dict())  # type: ignore[attr-defined]  # a policy is a module
+            with run.whole("policy"):
+                self.kept = copy.deepcopy(parts.policy.state_dict())  # type: ignore[attr-defined]  # a policy is a module
         self.updater.validated(mean)
         run.record("evaluate", {"split": options.split, **found, **paid(run), "lr": self.updater.lr})
 
@@ -91,7 +93,8 @@ class Validation:
     def restore(self) -> None:
         """Put the best policy back, where the recipe asks for it and a validation has seen one."""
         if self.kept is not None:
-            self.run.parts.policy.load_state_dict(self.kept)  # type: ignore[attr-defined]
+            with self.run.whole("policy", changed=True):
+                self.run.parts.policy.load_state_dict(self.kept)  # type: ignore[attr-defined]
 
 
 class Scoreboard:
@@ -120,7 +123,7 @@ class Scoreboard:
 
     def evaluate_policy(self, system: str) -> None:
         """Evaluate the policy and the guidance as they are now under the name ``system``."""
-        with self.run.processes.agreed():
+        with self.run.whole(*MODELS), self.run.processes.agreed():
             if self.run.machine.is_main:
                 self._evaluate_policy(system)
 
@@ -131,7 +134,7 @@ class Scoreboard:
 
     def evaluate_systems(self) -> None:
         """Evaluate what else the task compares with, each on its own clock."""
-        with self.run.processes.agreed():
+        with self.run.whole(*MODELS), self.run.processes.agreed():
             if self.run.machine.is_main:
                 self._evaluate_systems()
 

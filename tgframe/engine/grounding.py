@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tgframe.engine.budget import spent
-from tgframe.engine.grounding_loss import PartLoss
+from tgframe.engine.grounding_loss import PartLoss, WholeLoss
 from tgframe.engine.guard import judged, paid, require_finite
 from tgframe.engine.optimization import Best, Updater
 from tgframe.engine.pool import Judged, Pool
@@ -67,6 +67,8 @@ class Grounding:
         self.filler = filler
         self.options = options
         self.guidance = guidance
+        self.models = ("guidance", *run.parts.used_by("guidance"))
+        """Those that a fit computes with."""
         self.pool = Pool(options.pool)
         self.fitting: Fitting | None = None
         """The fit under way."""
@@ -80,7 +82,8 @@ class Grounding:
             if self.fitting is not None:
                 advance(self.fitting.done)
                 self._descend(self.fitting, advance)
-            logs = self.guidance.fit(self._fresh_steps(advance))
+            with self.run.whole("guidance", changed=True):
+                logs = self.guidance.fit(self._fresh_steps(advance))
         self.fitting = None
         self.run.counters.fits += 1
         if logs:
@@ -114,14 +117,16 @@ class Grounding:
             self._validate_if_due(fitting)
             self._after_step()
         if fitting.kept is not None:
-            self.guidance.load_state_dict(fitting.kept)  # type: ignore[attr-defined]  # a module
+            with self.run.whole("guidance", changed=True):
+                self.guidance.load_state_dict(fitting.kept)  # type: ignore[attr-defined]  # a module
 
     def _validate_if_due(self, fitting: Fitting) -> None:
         validate = self.options.validate
         if validate is None or fitting.done % validate.every:
             return
         if fitting.best.update(self._validate(fitting.updater)):
-            fitting.kept = copy.deepcopy(self.guidance.state_dict())  # type: ignore[attr-defined]  # a module
+            with self.run.whole("guidance"):
+                fitting.kept = copy.deepcopy(self.guidance.state_dict())  # type: ignore[attr-defined]  # a module
 
     def _fresh_steps(self, advance: Callable[[], None]) -> Iterator[Step]:
         """Sample and judge one batch for each step that ``GuidanceModel.fit`` takes."""
@@ -140,14 +145,15 @@ class Grounding:
         prompts = run.parts.task.prompts(
             run.parts.policy, split, self.options.prompts, run.machine.generator(f"{generator}/data")
         )
-        rollouts = sampler.sample(
-            run.parts.policy,
-            share(run, prompts),
-            self.options.completions,
-            run.machine.own_generator(f"{generator}/sampler"),
-        )
         assert run.parts.preference is not None
-        preferences = judged(run, run.parts.preference.judge, rollouts)
+        with run.whole("policy", *run.parts.used_by("ground_sampler", "sampler", "preference")):
+            rollouts = sampler.sample(
+                run.parts.policy,
+                share(run, prompts),
+                self.options.completions,
+                run.machine.own_generator(f"{generator}/sampler"),
+            )
+            preferences = judged(run, run.parts.preference.judge, rollouts)
         found = whole(run.processes, prompts, Judged(rollouts, preferences))
         run.counters.sampled_tokens += int(found.rollouts.mask.sum())
         sampler.observe(found.rollouts, found.preferences)
@@ -186,6 +192,15 @@ class Grounding:
         }
 
     def _update(self, updater: Updater, batch: Judged) -> dict[str, Any]:
+        with self.run.whole(*self.models):
+            found = self._add(updater, batch)
+        if not found.learns:
+            return {**found.logs, "loss": found.loss}
+        norm = updater.step(found.weight or 1.0)
+        return {**found.logs, "loss": found.loss, "grad_norm": norm, "lr": updater.lr}
+
+    def _add(self, updater: Updater, batch: Judged) -> WholeLoss:
+        """Add the gradient of this process's part of the loss; return the loss of the whole batch."""
         self.guidance.train()  # type: ignore[attr-defined]  # what has parameters is a module
         try:
             part = self._part(own(self.run.processes, batch), self._rankings(batch))
@@ -193,12 +208,9 @@ class Grounding:
             self.guidance.eval()  # type: ignore[attr-defined]
         require_finite(part.loss.detach(), "grounding loss", self.run.parts.label("guidance"), self.run)
         found = part.of_all(self.run.processes)
-        if not found.learns:
-            return {**found.logs, "loss": found.loss}
         if part.loss.requires_grad:
             updater.add(part.loss, 1.0 if self.run.processes.alone else part.weight)
-        norm = updater.step(found.weight or 1.0)
-        return {**found.logs, "loss": found.loss, "grad_norm": norm, "lr": updater.lr}
+        return found
 
     def _part(self, batch: Judged, rankings: Tensor | None) -> PartLoss:
         """Return the grounding loss of judged groups, with gradient to the guidance."""
@@ -242,10 +254,11 @@ class Grounding:
 
     def _loss_of_whole_groups(self, batch: Judged) -> float:
         ours = own(self.run.processes, batch)
-        step = self.filler.grounding(ours.rollouts, ours.preferences)
-        given = self.guidance.ground(step, None)
-        if given is not None:
-            part = PartLoss.given(given, len(step.prompts))
-        else:
-            part = PartLoss.ranked(self._aggregate(self.filler.values(step)), ours.preferences, None)
+        with self.run.whole(*self.models):
+            step = self.filler.grounding(ours.rollouts, ours.preferences)
+            given = self.guidance.ground(step, None)
+            if given is not None:
+                part = PartLoss.given(given, len(step.prompts))
+            else:
+                part = PartLoss.ranked(self._aggregate(self.filler.values(step)), ours.preferences, None)
         return part.of_all(self.run.processes).loss

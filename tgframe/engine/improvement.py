@@ -42,6 +42,8 @@ class Improvement:
         """Whether this process's share of a step is divided."""
         self.weighted = self.divided or not run.processes.alone
         """Whether a step has several parts."""
+        self.models = ["policy", *(["guidance"] if parts.guidance and (joint or parts.guidance.differentiable) else [])]
+        """Those that a gradient flows through."""
         self.samples = bool(parts.needs["objective"] & ABOUT_COMPLETIONS)
 
     def step(self) -> None:
@@ -53,24 +55,33 @@ class Improvement:
                 parts.policy, "train", run.schedule.improve.prompts, run.machine.generator("improve/data")
             )
             prompts = share(run, prompts)
-            rollouts = self._sample(prompts) if self.samples else None
-            metrics = self._update(prompts, rollouts)
+            with run.whole(*self.models):
+                rollouts = self._sample(prompts) if self.samples else None
+                means = self._descend(prompts, rollouts)
+            metrics = self._update(means)
             parts.policy.version += 1
             if parts.sampler is not None:
-                parts.sampler.sync(parts.policy, {name: value for name, value in metrics.items() if value is not None})
+                with run.whole("policy"):
+                    parts.sampler.sync(
+                        parts.policy, {key: value for key, value in metrics.items() if value is not None}
+                    )
         run.record("improve", metrics)
 
     def _sample(self, prompts: Prompts) -> Rollouts:
         run = self.run
         assert run.parts.sampler is not None, "composing checks that there is a sampler where completions are needed"
-        rollouts = run.parts.sampler.sample(
-            run.parts.policy, prompts, run.schedule.improve.completions, run.machine.own_generator("improve/sampler")
-        )
+        with run.whole("policy", *run.parts.used_by("sampler")):
+            rollouts = run.parts.sampler.sample(
+                run.parts.policy,
+                prompts,
+                run.schedule.improve.completions,
+                run.machine.own_generator("improve/sampler"),
+            )
         run.counters.sampled_tokens += run.processes.sum(int(rollouts.mask.sum()))
         return rollouts
 
-    def _update(self, prompts: Prompts, rollouts: Rollouts | None) -> dict[str, Any]:
-        """Go down the losses of all parts of the step, put together by what each is a mean over."""
+    def _descend(self, prompts: Prompts, rollouts: Rollouts | None) -> Means:
+        """Add the gradients of all parts of the step; return what they say, weighted by what each is a mean over."""
         who, means = self.run.parts.label("objective"), Means()
         for place, step in enumerate(self._parts(prompts, rollouts)):
             loss, logs = self._loss(step)
@@ -83,7 +94,11 @@ class Improvement:
                 and (self.run.counters.step - 1) % self.run.options.samples_every == 0
             ):
                 write_samples(self.run, "improve", step)
-        means = means.of_all(self.run.processes)
+        return means.of_all(self.run.processes)
+
+    def _update(self, means: Means) -> dict[str, Any]:
+        """Go down what was added; return what the metrics say."""
+        who = self.run.parts.label("objective")
         norm = self.updater.step(means.weight or 1.0)
         require_finite(torch.as_tensor(norm), "gradient norm", who, self.run)
         return {**means.values(), "grad_norm": norm, "lr": self.updater.lr}

@@ -70,8 +70,11 @@ class Updater:
         self.done = 0
         """Updates so far."""
         self._added = False
+        self.shards = machine.shards
+        self.learning = self.shards.learning(self.parameters)
+        """What the optimizer steps: the parameters, or what this process keeps of them."""
         self.optimizer = TYPES[options.type](
-            self.parameters,
+            self.learning,
             lr=options.lr,
             betas=(options.betas[0], options.betas[1]),
             eps=options.eps,
@@ -105,12 +108,12 @@ class Updater:
         Of several processes, each adds its part and gives the weight of all: all take the same step.
         """
         self._begin()
-        self.machine.processes.sum_gradients(self.parameters)
+        self.shards.sum_gradients(self.parameters)
         if weight != 1.0:
-            for parameter in self.parameters:
+            for parameter in self.learning:
                 if parameter.grad is not None:
                     parameter.grad.div_(weight)
-        norm = self.machine.clip(self.parameters, math.inf if self.options.clip is None else self.options.clip)
+        norm = self.shards.clip(self.parameters, math.inf if self.options.clip is None else self.options.clip)
         if self.options.warmup or self.options.decay != "none":
             for group in self.optimizer.param_groups:
                 group["lr"] = self.options.lr * rate(self.done, self.total, self.options.warmup, self.options.decay)
@@ -122,7 +125,8 @@ class Updater:
     def _begin(self) -> None:
         """Clear the gradients before the first that is added: whatever others left in these parameters is none."""
         if not self._added:
-            self.optimizer.zero_grad(set_to_none=True)
+            for parameter in (*self.parameters, *self.learning):
+                parameter.grad = None
             self._added = True
 
     def validated(self, value: float) -> None:
@@ -131,14 +135,17 @@ class Updater:
             self.plateau.step(value)
 
     def state_dict(self) -> dict[str, Any]:
-        state: dict[str, Any] = {"optimizer": self.optimizer.state_dict(), "done": self.done}
+        state: dict[str, Any] = {
+            "optimizer": self.shards.whole_state(self.optimizer.state_dict(), self.parameters),
+            "done": self.done,
+        }
         if self.plateau is not None:
             known = self.plateau.state_dict()
             state["plateau"] = {key: known[key] for key in PLATEAU_STATE}
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(self.shards.own_state(state["optimizer"], self.parameters))
         self.done = state["done"]
         if self.plateau is not None:
             self.plateau.load_state_dict({**self.plateau.state_dict(), **state["plateau"]})

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from tgframe.engine.pool import Judged
+from tgframe.engine.state import MODELS
 from tgframe.errors import ComponentError, RecipeError
 from tgframe.interfaces.batch import Preferences, Prompts, Rollouts
 
@@ -109,6 +110,13 @@ def weights(parts: Parts) -> Iterator[Tensor]:
             yield from part.buffers()
         elif part is not None:
             yield from part.trainable()
+
+
+def models(parts: Parts) -> dict[str, list[torch.nn.Parameter]]:
+    """Return the weights that processes may divide, by the key of the model that they are of."""
+    found = {key: getattr(parts, key) for key in MODELS}
+    found["reference"] = getattr(parts.reference, "policy", None)
+    return {key: [*model.parameters()] for key, model in found.items() if isinstance(model, torch.nn.Module)}
 
 
 SAID = ("values", "valid", "demonstration", "features", "segment_values")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,16 @@ STATEFUL = (
 """Parts that may have state: all that a recipe names."""
 
 
+MODELS = ("policy", "guidance", "reference")
+"""Parts whose weights processes may divide, by recipe key."""
+
+
+def used_for(needs: Iterable[str]) -> tuple[str, ...]:
+    """Return those of :data:`MODELS` that fields of a step are made with."""
+    heads = {need.removeprefix("targets.").partition("_")[0] for need in needs}
+    return tuple(name for name in MODELS if name in heads)
+
+
 @attrs.frozen(eq=False)
 class Parts:
     """The parts of one run, built and ready. Those that the recipe leaves out are None."""
@@ -57,6 +67,10 @@ class Parts:
     """Recipe key to what that part asked for."""
     names: Mapping[str, str] = attrs.field(factory=dict)
     """Recipe key to the component's name in the recipe, for messages."""
+
+    def used_by(self, *keys: str) -> tuple[str, ...]:
+        """Return the models that the parts called ``keys`` need something of."""
+        return used_for(frozenset[str]().union(*(self.needs.get(key, frozenset()) for key in keys)))
 
     def label(self, key: str) -> str:
         """Return ``objective 'reinforce-maxent'``: how messages call a part."""
@@ -177,6 +191,13 @@ class Run:
     def processes(self) -> Processes:
         """This process and the others of the run."""
         return self.machine.processes
+
+    def whole(self, *models: str, changed: bool = False) -> contextlib.AbstractContextManager[None]:
+        """Return a block in which those of :data:`MODELS` have whole weights, where the processes divide them.
+
+        All processes enter it (see :meth:`tgframe.runtime.shards.Shards.whole`).
+        """
+        return self.machine.shards.whole(*models, changed=changed)
 
     def record(self, phase: str, metrics: Mapping[str, Any], at: int | None = None) -> None:
         """Write one row of metrics and tell the hooks. ``at`` is the place on the phase's own axis (default: step)."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tgframe.engine.guard import judged, require_finite
+from tgframe.engine.state import used_for
 from tgframe.engine.worth import scored
 from tgframe.interfaces.step import Guidance, Step
 
@@ -49,7 +50,7 @@ class StepFiller:
     def grounding(self, rollouts: Rollouts, preferences: Preferences) -> Step:
         """Return the step that the guidance is fitted on: judged rollouts, and what its values are made of."""
         step = Step(rollouts.prompts).with_fields(rollouts=rollouts, preferences=preferences)
-        step = scored(self.parts, step, self.parts.needs.get("guidance", frozenset()))
+        step = self._scored(step, self.parts.needs.get("guidance", frozenset()))
         return step.with_fields(aggregator=self.parts.aggregator)
 
     def values(self, step: Step) -> Guidance:
@@ -57,7 +58,8 @@ class StepFiller:
         guidance = self.parts.guidance
         assert guidance is not None, "composing checks that guidance is there where it is needed"
         who = self.parts.label("guidance")
-        with torch.set_grad_enabled(guidance.differentiable and torch.is_grad_enabled()), self.run.machine.autocast():
+        gradient = guidance.differentiable and torch.is_grad_enabled()
+        with self.run.whole("guidance"), torch.set_grad_enabled(gradient), self.run.machine.autocast():
             found = guidance.values(step.read_by(who))
         require_finite(found.values, "values", who, self.run)
         return found
@@ -69,8 +71,13 @@ class StepFiller:
             step = step.with_fields(preferences=self._judged(rollouts))
         if "aggregator" in whole:
             step = step.with_fields(aggregator=self.parts.aggregator)
-        step = scored(self.parts, step, whole)
+        step = self._scored(step, whole)
         return step.with_fields(guidance=self.values(step)) if "guidance" in needs else step
+
+    def _scored(self, step: Step, needs: frozenset[str]) -> Step:
+        """Fill what policy and reference say. What a gradient flows through stays whole until it has, by the caller."""
+        with self.run.whole(*used_for(needs - {"guidance"})):
+            return scored(self.parts, step, needs)
 
     def _with_guidance(self, needs: Iterable[str]) -> frozenset[str]:
         """Return ``needs``, and those of the guidance where they name it."""

@@ -70,7 +70,8 @@ def tgframe_register_models(register: Register) -> None:
     """Register model sources: the name is the prefix of the model names that they resolve (``embedded/causal``)."""
 
 
-# Life cycle: called by a run, in this order. An exception stops the run and names the plugin.
+# Life cycle: called by a run, in this order, in its main process. An exception stops the run and names the plugin.
+# Where several processes divide the weights, these are not whole here: whoever wants them reads a checkpoint.
 
 
 @hookspec

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -13,9 +12,11 @@ from accelerate.state import AcceleratorState
 
 from tgframe.errors import DeviceError
 from tgframe.runtime.device import find_device, find_precision
+from tgframe.runtime.launch import divides_weights, undivided
 from tgframe.runtime.memory import peak_process_bytes
 from tgframe.runtime.processes import ALONE, Processes
 from tgframe.runtime.seeding import global_states, load_global_states, seed_globals, seed_of
+from tgframe.runtime.shards import Shards
 
 
 class Machine:
@@ -31,6 +32,7 @@ class Machine:
         precision: torch.dtype,
         accelerator: Accelerator,
         processes: Processes = ALONE,
+        divides: bool = False,
     ) -> None:
         self._seed = seed
         self._device = device
@@ -38,6 +40,10 @@ class Machine:
         """dtype of forward passes; weights are float32 whatever it is."""
         self.processes = processes
         """This process and the others of the run."""
+        self.divides = divides
+        """Whether the processes are to divide the weights among them."""
+        self.shards = Shards(processes)
+        """What this process keeps of divided weights."""
         self._accelerator = accelerator
         self._generators: dict[str, torch.Generator] = {}
 
@@ -45,9 +51,12 @@ class Machine:
     def create(cls, seed: int, device: str = "auto", precision: str = "auto", processes: Processes = ALONE) -> Machine:
         """Choose device and precision, and seed everything.
 
-        Turns on torch's deterministic algorithms for the process, where an operation has one. Raises
-        :class:`~tgframe.errors.DeviceError` when this machine lacks the device or precision.
+        Turns on torch's deterministic algorithms for the process, where an operation has one. Several processes divide
+        the weights where ``accelerate launch`` was configured for FSDP. Raises
+        :class:`~tgframe.errors.DeviceError` when this machine lacks the device or precision, or where the launcher asks
+        for what there is not.
         """
+        divides = divides_weights() and not processes.alone
         place = find_device(device, processes)
         dtype = find_precision(precision, place)
         accelerator = _accelerate(place, processes)
@@ -55,7 +64,7 @@ class Machine:
         seed_globals(seed)
         if place.type == "cuda":
             torch.cuda.reset_peak_memory_stats(place)
-        return cls(seed, place, dtype, accelerator, processes)
+        return cls(seed, place, dtype, accelerator, processes, divides)
 
     @property
     def device(self) -> torch.device:
@@ -111,11 +120,6 @@ class Machine:
         """Add the gradients of a scalar loss to its parameters."""
         self._accelerator.backward(loss)
 
-    def clip(self, parameters: Iterable[torch.nn.Parameter], norm: float) -> float:
-        """Scale gradients down to a total 2-norm of at most ``norm``; return what the total norm was."""
-        total = self._accelerator.clip_grad_norm_(list(parameters), norm)
-        return 0.0 if total is None else float(total)
-
     def synchronize(self) -> None:
         """Wait until the device has done all that was asked of it; for timing."""
         if self._device.type == "cuda":
@@ -129,36 +133,19 @@ class Machine:
 
 
 def _accelerate(device: torch.device, processes: Processes) -> Accelerator:
-    _refuse_shards()
     # accelerate keeps its state once a process and would silently give a second run the first one's device.
     AcceleratorState._reset_state(reset_partial_state=True)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     # Precision is this module's own: accelerate's would outlive the run in the process-wide state.
-    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+    with undivided():
+        accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
     if accelerator.num_processes != processes.count:
         raise DeviceError(
             f"This command must be {processes.count} process, but was launched as {accelerator.num_processes} instead. "
             "Several processes can do `tgframe run`, started by `torchrun` or `accelerate launch`."
         )
     return accelerator
-
-
-SHARDS = {
-    "ACCELERATE_USE_FSDP": "FSDP",
-    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
-    "ACCELERATE_USE_MEGATRON_LM": "Megatron",
-}
-"""What ``accelerate launch`` sets where it is configured to divide the model, and how that is called."""
-
-
-def _refuse_shards() -> None:
-    for variable, name in SHARDS.items():
-        if os.environ.get(variable, "false").lower() == "true":
-            raise DeviceError(
-                f"Every process must hold the whole model, but accelerate is configured for {name}, which divides it. "
-                "Run `accelerate config` again and choose none of these, or start with `torchrun`."
-            )
 
 
 def _be_deterministic() -> None:

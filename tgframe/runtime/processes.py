@@ -135,6 +135,24 @@ class Processes:
             if any_has:
                 parameter.grad = total.view_as(parameter).to(parameter.dtype)
 
+    def stack_rows(self, row: Tensor) -> Tensor:
+        """Return ``[P,N]``: the equally long tensors ``[N]`` that the P processes gave, in their order."""
+        if self.alone:
+            return row.unsqueeze(0)
+        rows = row.new_empty((self.count, len(row)))
+        with _talking():  # as bytes: not every way of sending knows every dtype
+            distributed.all_gather(list(rows.view(torch.uint8)), row.contiguous().view(torch.uint8))
+        return rows
+
+    def sum_rows(self, rows: Tensor) -> Tensor:
+        """Return ``[N]``: the row of this process in the sum of the tensors ``[P,N]`` that the P processes gave."""
+        if self.alone:
+            return rows[0]
+        own = rows.new_empty(rows.shape[1:])
+        with _talking():
+            distributed.reduce_scatter(own, list(rows.contiguous()))
+        return own
+
     def align(self, tensors: Iterable[Tensor]) -> None:
         """Give ``tensors`` the values that they have in the main process."""
         if self.alone:
