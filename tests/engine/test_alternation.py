@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -10,6 +11,7 @@ import torch
 
 from tests.engine.conftest import Heard, MakeRun, Reinforce, rows
 from tgframe import ComponentError, NumericError, Preferences, PreferenceSource
+from tgframe.engine import saving
 from tgframe.engine.alternation import Alternation
 from tgframe.engine.state import Clock
 from tgframe.interfaces.schedule import Evaluate, Ground, Optimizer, Optimizers, Schedule
@@ -114,6 +116,22 @@ def test_a_checkpoint_holds_every_part_and_old_ones_go(make_run: MakeRun) -> Non
     assert {"policy", "guidance", "optimizer", "generators", "counters", "validation"} <= state.keys()
     assert state["counters"]["step"] == 8
     assert torch.equal(state["policy"]["table"], run.parts.policy.table)
+
+
+def test_an_old_checkpoint_that_cannot_be_removed_is_told(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old ones go while the run goes on: what was in the way is told at the next checkpoint, or at the end."""
+    removed: list[str] = []
+
+    def remove(folder: Path) -> None:
+        removed.append(folder.name)
+        raise OSError(f"{folder.name} stays")
+
+    monkeypatch.setattr(saving, "remove", remove)
+    run = make_run(Schedule(steps=2, ground=None), FAST, options={"checkpoint_every": 1, "keep_checkpoints": 1})
+    with pytest.raises(OSError, match="step-1 stays"):
+        Alternation(run).result()
+    assert removed == ["step-1"]
+    assert not (run.folder / "result.json").exists()
 
 
 def test_the_checkpoint_before_the_best_validation_can_be_kept(make_run: MakeRun) -> None:

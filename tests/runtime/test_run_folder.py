@@ -207,3 +207,14 @@ def test_checkpoints_come_in_order_of_steps(tmp_path: Path) -> None:
     assert [path.name for path in found] == ["step-3", "step-20", "step-100"]
     assert checkpoints(tmp_path / "one") == found
     assert checkpoints(tmp_path / "nothing") == []
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path) as run:
+        run.write_text("recipe.yaml", "")
+        write_checkpoint(run.checkpoint(3), {"part": 1})
+        left = run.checkpoints_folder / ".step-4.123.partial"
+        left.mkdir()
+        (left / "part.json").write_text("{", encoding="utf-8")
+    with RunFolder.create(tmp_path, resume=True) as run:
+        assert names(run.checkpoints_folder) == {"step-3"}

@@ -60,6 +60,7 @@ class Alternation:
                 self._train()
             self.trained = True
             self.saver.save()
+        self.saver.finish()
         ended, paid = spent(run), calls(run)
         self.scoreboard.evaluate_policy("after")
         self.scoreboard.evaluate_systems()

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from tgframe.errors import Interrupted
@@ -31,6 +32,8 @@ class Saver:
         self.run = run
         self._state = state
         self._stop = False
+        self._remover = ThreadPoolExecutor(1)
+        self._removed: list[Future[None]] = []
 
     def after_step(self) -> None:
         """Hear that a step of grounding or improvement is done.
@@ -41,6 +44,8 @@ class Saver:
         stop = self.run.processes.any(self._stop)
         if stop or (every is not None and updates % every == 0):
             self.save()
+        if stop:
+            self.finish()
         if stop and not self.run.machine.is_main:
             raise Ended(STOPPED)
         if stop:
@@ -50,7 +55,7 @@ class Saver:
             )
 
     def save(self) -> None:
-        """Write a checkpoint, and remove older ones than are to be kept."""
+        """Write a checkpoint; older ones than are to be kept are removed while the run goes on."""
         run = self.run
         with run.clock.phase("checkpoint"):
             run.files.sync()
@@ -63,10 +68,16 @@ class Saver:
 
     def _write(self, folder: Path, state: dict[str, Any]) -> None:
         write_checkpoint(folder, state)
+        self.finish()
         options = self.run.options
-        for old in self.run.files.checkpoints()[: -options.keep_checkpoints]:
-            if not (options.keep_best and old == self.run.best_checkpoint):
-                remove(old)
+        old = self.run.files.checkpoints()[: -options.keep_checkpoints]
+        superfluous = [folder for folder in old if not (options.keep_best and folder == self.run.best_checkpoint)]
+        self._removed = [self._remover.submit(remove, folder) for folder in superfluous]
+
+    def finish(self) -> None:
+        """Wait until old checkpoints are gone; raise what was in the way."""
+        while self._removed:
+            self._removed.pop().result()
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:

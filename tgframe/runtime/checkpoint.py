@@ -16,8 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import attrs
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from tgframe.errors import CheckpointError
 from tgframe.runtime.files import AT_ONCE, sync, write_json, writing
@@ -58,10 +60,12 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
 
 def _write_parts(folder: Path, parts: Mapping[str, Any]) -> dict[str, str]:
     """Write all parts; return the sha256 of each file by its name, once the files are on the disk."""
+    encoded = [_Encoded.of(name, state) for name, state in parts.items()]
+    encoded.sort(key=lambda part: part.size, reverse=True)  # what takes longest to flush and to hash begins first
     with ThreadPoolExecutor(AT_ONCE) as pool:  # flushes and hashes while the next part is written
         digests, waits = {}, []
-        for name, state in parts.items():
-            for path in _write_part(folder, name, state):
+        for part in encoded:
+            for path in part.write(folder):
                 waits.append(pool.submit(sync, path))
                 digests[path.name] = pool.submit(_sha256, path)
         for wait in waits:
@@ -69,17 +73,35 @@ def _write_parts(folder: Path, parts: Mapping[str, Any]) -> dict[str, str]:
         return {name: digest.result() for name, digest in digests.items()}
 
 
-def _write_part(folder: Path, name: str, state: Any) -> list[Path]:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"a part's name must be a file name, but is {name!r} instead")
-    encoder = Encoder()
-    tree, tensors = folder / f"{name}.json", folder / f"{name}.safetensors"
-    tree.write_text(json.dumps(encoder.encode(state, name), allow_nan=False), encoding="utf-8")
-    try:
-        save_file(encoder.tensors, tensors)
-    except SafetensorError as error:  # its way to say that the disk is full
-        raise OSError(str(error)) from error
-    return [tree, tensors]
+@attrs.frozen(eq=False)
+class _Encoded:
+    """A part as its two files hold it."""
+
+    name: str
+    tree: str
+    tensors: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, name: str, state: Any) -> _Encoded:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"a part's name must be a file name, but is {name!r} instead")
+        encoder = Encoder()
+        return cls(name, json.dumps(encoder.encode(state, name), allow_nan=False), encoder.tensors)
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return len(self.tree) + sum(tensor.nbytes for tensor in self.tensors.values())
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write the files, not yet flushed; return them."""
+        tree, tensors = folder / f"{self.name}.json", folder / f"{self.name}.safetensors"
+        tree.write_text(self.tree, encoding="utf-8")
+        try:
+            save_file(dict(self.tensors), tensors)
+        except SafetensorError as error:  # its way to say that the disk is full
+            raise OSError(str(error)) from error
+        return [tensors, tree]
 
 
 def _move(temporary: Path, folder: Path) -> None:

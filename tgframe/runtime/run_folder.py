@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -58,6 +59,8 @@ class RunFolder:
         except BaseException:
             folder.close()
             raise
+        for left in folder.checkpoints_folder.glob(".*"):  # by a process that was killed while it wrote
+            shutil.rmtree(left, ignore_errors=True)
         return folder
 
     @property
