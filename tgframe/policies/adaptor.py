@@ -33,16 +33,20 @@ class Adaptor(Specification[Policy]):
     """Initial value of all biases."""
     dtype: Literal["float32", "bfloat16"] = attrs.field(default="float32", validator=in_(("float32", "bfloat16")))
     """Of the frozen weights; the MLP is float32 in any case."""
+    static_cache: bool = False
+    """Sample with a cache that has its full length from the start, as policy ``causal`` does."""
 
     def build(self, context: Context) -> Policy:
         """Load the frozen model, make the MLP. Raises :class:`~tgframe.errors.ModelError` with the remedy."""
         import torch
 
         from tgframe.policies.adaptor_policy import AdaptorPolicy, make_adaptor
+        from tgframe.policies.passes import Passes
         from tgframe.runtime.pretrained import load_causal
 
         model, tokenizer = load_causal(context.locate(self.model), getattr(torch, self.dtype))
         generator = context.generator("model")
         adaptor = make_adaptor(int(model.config.hidden_size), self.hidden, self.gain, self.bias, generator)
         device = context.runtime.device
-        return AdaptorPolicy(model.to(device), adaptor.to(device), tokenizer, context.runtime, self.model)
+        passes = Passes(fixed=self.static_cache)
+        return AdaptorPolicy(model.to(device), adaptor.to(device), tokenizer, context.runtime, self.model, passes)

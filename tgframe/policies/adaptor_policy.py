@@ -16,7 +16,8 @@ from tgframe.interfaces.batch import Prompts, Rollouts
 from tgframe.interfaces.context import Runtime
 from tgframe.interfaces.policy import Limits
 from tgframe.policies.head import logits_of
-from tgframe.policies.language_model_policy import LanguageModelPolicy
+from tgframe.policies.language_model_policy import PLAIN, LanguageModelPolicy
+from tgframe.policies.passes import Passes
 from tgframe.policies.storage import save_language_model, sha256_of
 from tgframe.runtime.files import writing
 from tgframe.runtime.pretrained import load_causal
@@ -33,8 +34,16 @@ class AdaptorPolicy(LanguageModelPolicy):
     gradient: the MLP's own output says next to nothing before it is trained.
     """
 
-    def __init__(self, model: Any, adaptor: nn.Sequential, tokenizer: Any, runtime: Runtime, name: str) -> None:
-        super().__init__(model, tokenizer, runtime, name)
+    def __init__(
+        self,
+        model: Any,
+        adaptor: nn.Sequential,
+        tokenizer: Any,
+        runtime: Runtime,
+        name: str,
+        passes: Passes = PLAIN,
+    ) -> None:
+        super().__init__(model, tokenizer, runtime, name, passes)
         self._backbone = _Frozen(model.requires_grad_(False).eval())
         self.adaptor = adaptor
         self.eval()

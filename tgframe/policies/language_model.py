@@ -38,6 +38,11 @@ class LanguageModel(Specification[Policy]):
     minutes longer. Sampling and the output head are not compiled. Needs a C++ compiler on the CPU, and cannot be put
     together with ``gradient_checkpointing``."""
 
+    static_cache: bool = False
+    """Sample with a cache that has its full length from the start. On a GPU the pass of one token is then recorded once
+    (a CUDA graph) and replayed: for small models, whose passes wait for the CPU. On the CPU it only costs. Needs a
+    decoder-only model whose layers all look back at everything."""
+
     def __attrs_post_init__(self) -> None:
         if self.compile and self.gradient_checkpointing:
             raise ValueError(
@@ -59,7 +64,7 @@ class LanguageModel(Specification[Policy]):
         if self.compile:
             require_compiler(device)
         model, tokenizer = self._load(context.locate(self.model), getattr(torch, self.dtype))
-        passes = Passes(recomputed=self.gradient_checkpointing, compiled=self.compile)
+        passes = Passes(self.gradient_checkpointing, self.compile, self.static_cache)
         if self.lora is None:
             return WholePolicy(model.to(device), tokenizer, context.runtime, self.model, passes)
         from tgframe.policies.lora_policy import LoraPolicy

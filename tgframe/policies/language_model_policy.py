@@ -19,6 +19,7 @@ from tgframe.interfaces.policy import Decoding, Draw, Limits, Policy, Scores
 from tgframe.policies.beam import search
 from tgframe.policies.decoder import DecoderOnly
 from tgframe.policies.encoder_decoder import EncoderDecoder
+from tgframe.policies.fixed import FixedCaches, FixedPast
 from tgframe.policies.head import logits_of
 from tgframe.policies.modes import evaluating, recomputing, require_layers
 from tgframe.policies.passes import Passes
@@ -50,6 +51,8 @@ class LanguageModelPolicy(nn.Module, Policy):
         self.hidden_size = self._reader.hidden_size
         self._runtime = runtime
         self._passes = passes
+        fixed = FixedCaches(model.config, name, runtime.device, passes.compiled) if passes.fixed else None
+        self._fixed = fixed
 
     @property
     @abstractmethod
@@ -76,11 +79,17 @@ class LanguageModelPolicy(nn.Module, Policy):
         self._reader.check_length(prompts, self.decoding.prefix, limits.max_new_tokens)
         with evaluating(self), self._runtime.autocast():
             start, past = self._reader.open(self.language_model, prompts, self.decoding.prefix, self._runtime.device)
-            drawn = decode(self._next_logits, past, start, k, draw, limits, self._vocabulary, generator)
+            if self._fixed is not None:
+                past = FixedPast(self._fixed, self._reader, past, limits.max_new_tokens)
+            thins = self._fixed is None
+            drawn = decode(self._next_logits, past, start, k, draw, limits, self._vocabulary, generator, thins)
         return self._rollouts(prompts, drawn.tokens, drawn.mask, drawn.logprobs)
 
     def _next_logits(self, tokens: Tensor, mask: Tensor | None, positions: Tensor | None, past: Any) -> Tensor:
-        states = self._reader.states(self.language_model, tokens, mask, positions, past)
+        if isinstance(past, FixedPast):
+            states = past.states(self.language_model, tokens, mask, positions)
+        else:
+            states = self._reader.states(self.language_model, tokens, mask, positions, past)
         return self._logits(states[:, -1]).float()
 
     def _rollouts(self, prompts: Prompts, tokens: Tensor, mask: Tensor, logprobs: Tensor | None) -> Rollouts:
@@ -193,7 +202,7 @@ class LanguageModelPolicy(nn.Module, Policy):
 
     def _shared(self) -> list[Any]:
         """What a copy of the policy has in common with it."""
-        return [self._runtime, self._reader, self.tokenizer]
+        return [self._runtime, self._reader, self._fixed, self.tokenizer]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LanguageModelPolicy:
         memo.update({id(part): part for part in self._shared()})

@@ -19,12 +19,14 @@ COMPILERS = ("g++", "clang++", "cl")
 
 @attrs.frozen
 class Passes:
-    """What is done to passes with gradient, to save memory or time. It changes no number beyond rounding."""
+    """What is done to passes, to save memory or time. It changes no number beyond rounding."""
 
     recomputed: bool = False
     """Layers keep their inputs alone, and are computed again in the backward pass."""
     compiled: bool = False
     """``torch.compile`` makes the passes, for all shapes at once."""
+    fixed: bool = False
+    """The cache of sampling has its full length from the start, and its passes one shape."""
 
 
 def require_compiler(device: torch.device) -> None:

@@ -100,10 +100,12 @@ def decode(
     limits: Limits,
     vocabulary: Vocabulary,
     generator: torch.Generator,
+    thins: bool = True,
 ) -> Drawn:
     """Write ``k`` completions for each of ``B`` prefills, on a past of as many rows, in inference mode.
 
-    When at most half of the rows that are fed go on, only these are: to leave rows out takes a copy of the past.
+    When at most half of the rows that are fed go on, only these are, where ``thins``: to leave rows out takes a copy of
+    the past.
     """
     fixed = limits.min_new_tokens >= limits.max_new_tokens
     never, early = _barred(vocabulary, fixed, prefill.tokens.device)
@@ -121,7 +123,7 @@ def decode(
             left = rows.left()
             if step + 1 == limits.max_new_tokens or not left:
                 break
-            if 2 * left <= len(tokens):
+            if thins and 2 * left <= len(tokens):
                 kept = rows.thin()
                 past.batch_select_indices(kept)
                 tokens = tokens[kept]
