@@ -75,6 +75,7 @@ def together(count: int, divide: bool, arguments: list[str]) -> dict[str, float]
         port = free.getsockname()[1]
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count)}
     common |= {"OMP_NUM_THREADS": "1", DIVIDES: str(divide).lower()}
+    common |= {"MALLOC_MMAP_THRESHOLD_": "65536"}  # what is freed goes back at once: peaks are of what is in use
     started = [
         subprocess.Popen(
             [sys.executable, __file__, *arguments],

@@ -11,19 +11,19 @@ import torch
 from torch import Tensor
 
 from tgframe.engine.budget import spent
+from tgframe.engine.collecting import Collector
 from tgframe.engine.grounding_loss import PartLoss, WholeLoss
-from tgframe.engine.guard import judged, paid, require_finite
+from tgframe.engine.guard import paid, require_finite
 from tgframe.engine.optimization import Best, Updater
 from tgframe.engine.pool import Judged, Pool
 from tgframe.engine.ranking import agreement, subsets
 from tgframe.engine.samples import write_samples
-from tgframe.engine.sharing import own, places, share, whole, whole_tensor
+from tgframe.engine.sharing import own, places, whole_tensor
 from tgframe.runtime.progress import progress
 
 if TYPE_CHECKING:
     from tgframe.engine.state import Run
     from tgframe.engine.step import StepFiller
-    from tgframe.interfaces.sampler import Sampler
     from tgframe.interfaces.schedule import Ground
     from tgframe.interfaces.step import Guidance, Step
 
@@ -69,6 +69,7 @@ class Grounding:
         self.guidance = guidance
         self.models = ("guidance", *run.parts.used_by("guidance"))
         """Those that a fit computes with."""
+        self.collector = Collector(run, options)
         self.pool = Pool(options.pool)
         self.fitting: Fitting | None = None
         """The fit under way."""
@@ -92,11 +93,12 @@ class Grounding:
     def state_dict(self) -> dict[str, Any]:
         """Return what is remembered between steps."""
         fitting = None if self.fitting is None else self.fitting.state_dict()
-        return {"pool": self.pool.state_dict(), "fitting": fitting}
+        return {"pool": self.pool.state_dict(), "fitting": fitting, **self.collector.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what :meth:`state_dict` returned."""
         self.pool.load_state_dict(state["pool"], self.run.machine.device)
+        self.collector.load_state_dict(state)
         self.fitting = None
         if state["fitting"] is not None:
             self.fitting = self._begin()
@@ -110,15 +112,20 @@ class Grounding:
     def _descend(self, fitting: Fitting, advance: Callable[[], None]) -> None:
         """Fit by gradient; validate, stop early and reload the best state where the recipe says so."""
         patience = None if self.options.validate is None else self.options.validate.patience
-        while fitting.done < self.options.steps and not fitting.best.exhausted(patience) and not spent(self.run):
-            self._step(fitting.updater)
+        while fitting.done < self.options.steps and not fitting.best.exhausted(patience) and self._affords_step():
+            self._step(fitting.updater, goes_on=fitting.done + 1 < self.options.steps)
             fitting.done += 1
             advance()
             self._validate_if_due(fitting)
             self._after_step()
+        self.collector.ahead = None  # of a fit that ended early: the next one is on a policy that has moved
         if fitting.kept is not None:
             with self.run.whole("guidance", changed=True):
                 self.guidance.load_state_dict(fitting.kept)  # type: ignore[attr-defined]  # a module
+
+    def _affords_step(self) -> bool:
+        """Return whether there is something to learn from: paid for already, or within the budget."""
+        return self.collector.ahead is not None or not spent(self.run)
 
     def _validate_if_due(self, fitting: Fitting) -> None:
         validate = self.options.validate
@@ -133,41 +140,20 @@ class Grounding:
         for _ in range(self.options.steps):
             if spent(self.run):
                 return
-            assert self.run.parts.ground_sampler is not None
             self.run.counters.ground_step += 1
-            fresh = self._collect(self.run.parts.ground_sampler, "train", "ground")
+            fresh = self.collector.fresh()
             advance()
             yield self.filler.grounding(fresh.rollouts, fresh.preferences)
 
-    def _collect(self, sampler: Sampler, split: str, generator: str) -> Judged:
-        """Sample completions and have them judged: each process its share, which all then have."""
-        run = self.run
-        prompts = run.parts.task.prompts(
-            run.parts.policy, split, self.options.prompts, run.machine.generator(f"{generator}/data")
-        )
-        assert run.parts.preference is not None
-        with run.whole("policy", *run.parts.used_by("ground_sampler", "sampler", "preference")):
-            rollouts = sampler.sample(
-                run.parts.policy,
-                share(run, prompts),
-                self.options.completions,
-                run.machine.own_generator(f"{generator}/sampler"),
-            )
-            preferences = judged(run, run.parts.preference.judge, rollouts)
-        found = whole(run.processes, prompts, Judged(rollouts, preferences))
-        run.counters.sampled_tokens += int(found.rollouts.mask.sum())
-        sampler.observe(found.rollouts, found.preferences)
-        return found
-
-    def _step(self, updater: Updater) -> None:
+    def _step(self, updater: Updater, goes_on: bool = False) -> None:
         run = self.run
         run.counters.ground_step += 1
-        assert run.parts.ground_sampler is not None
-        fresh = self._collect(run.parts.ground_sampler, "train", "ground")
-        metrics = self._describe(fresh)
-        judged_so_far = self.pool.merged(fresh)
-        for _ in range(self.options.updates):
-            metrics |= self._update(updater, judged_so_far)
+        fresh, costs = self.collector.fresh(), paid(run)
+        with self.collector.judging_next(self.options.overlap and goes_on and not spent(run)):
+            metrics = self._describe(fresh) | costs
+            judged_so_far = self.pool.merged(fresh)
+            for _ in range(self.options.updates):
+                metrics |= self._update(updater, judged_so_far)
         run.record("ground", metrics, at=run.counters.ground_step)
 
     def _describe(self, fresh: Judged) -> dict[str, Any]:
@@ -188,7 +174,6 @@ class Grounding:
             "preference_mean": float(valid.mean()) if len(valid) else None,
             "preference_best": float(valid.max()) if len(valid) else None,
             "missing": int((~preferences.valid).sum()),
-            **paid(self.run),
         }
 
     def _update(self, updater: Updater, batch: Judged) -> dict[str, Any]:
@@ -244,7 +229,7 @@ class Grounding:
         assert self.run.parts.sampler is not None
         losses = []
         for _ in range(validate.batches):
-            batch = self._collect(self.run.parts.sampler, validate.split, "ground/validate")
+            batch = self.collector.collect(self.run.parts.sampler, validate.split, "ground/validate")
             losses.append(self._loss_of_whole_groups(batch))
         loss = sum(losses) / len(losses)
         updater.validated(loss)

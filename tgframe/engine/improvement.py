@@ -13,6 +13,7 @@ from tgframe.engine.means import Means
 from tgframe.engine.optimization import Updater
 from tgframe.engine.samples import write_samples
 from tgframe.engine.sharing import share
+from tgframe.interfaces.sampler import Sampler
 from tgframe.interfaces.specification import ABOUT_COMPLETIONS
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Improvement:
         """Whether a step has several parts."""
         self.models = ["policy", *(["guidance"] if parts.guidance and (joint or parts.guidance.differentiable) else [])]
         """Those that a gradient flows through."""
+        self.followed = parts.sampler is not None and type(parts.sampler).sync is not Sampler.sync
+        """Whether the sampler wants to know of updates."""
         self.samples = bool(parts.needs["objective"] & ABOUT_COMPLETIONS)
 
     def step(self) -> None:
@@ -60,12 +63,15 @@ class Improvement:
                 means = self._descend(prompts, rollouts)
             metrics = self._update(means)
             parts.policy.version += 1
-            if parts.sampler is not None:
+            if self.followed:
                 with run.whole("policy"):
-                    parts.sampler.sync(
-                        parts.policy, {key: value for key, value in metrics.items() if value is not None}
-                    )
+                    self._tell_sampler(metrics)
         run.record("improve", metrics)
+
+    def _tell_sampler(self, metrics: Mapping[str, Any]) -> None:
+        parts = self.run.parts
+        assert parts.sampler is not None
+        parts.sampler.sync(parts.policy, {name: value for name, value in metrics.items() if value is not None})
 
     def _sample(self, prompts: Prompts) -> Rollouts:
         run = self.run

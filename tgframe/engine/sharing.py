@@ -83,14 +83,14 @@ def whole(processes: Processes, prompts: Prompts, judged: Judged) -> Judged:
     if processes.alone:
         return judged
     rollouts, device = judged.rollouts, judged.rollouts.tokens.device
-    found = processes.gather({"rollouts": _written(rollouts), "preferences": _said(judged.preferences)})
+    found = processes.gather({"rollouts": _written(rollouts), "preferences": said(judged.preferences)})
     parts = [part["rollouts"] for part in found]
     tensors = {name: _stacked(parts, name, device) for name in ("tokens", "mask", "sample_logprobs")}
     columns = {name: [row for part in parts for row in part["columns"][name]] for name in rollouts.columns}
     texts = tuple(group for part in parts for group in part["texts"])
     exact = all(part["exact"] for part in parts)
     together = Rollouts(prompts, **tensors, texts=texts, columns=columns, exact=exact, version=rollouts.version)  # type: ignore[arg-type]
-    return Judged(together, _heard([part["preferences"] for part in found], device))
+    return Judged(together, heard([part["preferences"] for part in found], device))
 
 
 def whole_tensor(processes: Processes, tensor: Tensor) -> Tensor:
@@ -127,13 +127,15 @@ def _written(rollouts: Rollouts) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in ("prompts", "version")}
 
 
-def _said(preferences: Preferences) -> dict[str, Any]:
-    sources = {name: _said(source) for name, source in preferences.sources.items()}
+def said(preferences: Preferences) -> dict[str, Any]:
+    """Return judgments as a state (see :mod:`tgframe.runtime.tree`)."""
+    sources = {name: said(source) for name, source in preferences.sources.items()}
     return {"kind": preferences.kind, "sources": sources, **{name: getattr(preferences, name) for name in SAID}}
 
 
-def _heard(parts: Sequence[Mapping[str, Any]], device: torch.device) -> Preferences:
-    sources = {name: _heard([part["sources"][name] for part in parts], device) for name in parts[0]["sources"]}
+def heard(parts: Sequence[Mapping[str, Any]], device: torch.device) -> Preferences:
+    """Return the judgments that :func:`said` made states of, one below the other."""
+    sources = {name: heard([part["sources"][name] for part in parts], device) for name in parts[0]["sources"]}
     tensors = {name: _stacked(parts, name, device) for name in SAID}
     return Preferences(**tensors, kind=parts[0]["kind"], sources=sources)  # type: ignore[arg-type]
 
