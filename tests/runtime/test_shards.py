@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tests.together import together
-from tgframe.runtime import shards as module
+from tgframe.runtime import processes as module
 from tgframe.runtime.processes import Processes
 from tgframe.runtime.shards import Shards
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
@@ -19,6 +18,7 @@ from tgframe.errors import TgframeError
 from tgframe.runtime.tree import HEAD, pack, unpack
 
 Made = TypeVar("Made")
+Thing = TypeVar("Thing")
 
 PATIENCE = timedelta(days=30)
 """How long a process waits for another one: evaluation, which the main process does alone, may take its time."""
@@ -121,19 +121,20 @@ class Processes:
             raise Ended
 
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """Add up the gradients of all processes, in one message. A parameter without one in all of them gets none."""
-        if self.alone or not parameters:
+        """Add up the gradients of all processes. A parameter without one in all of them gets none."""
+        if self.alone:
             return
-        kind = functools.reduce(torch.promote_types, (parameter.dtype for parameter in parameters), torch.float32)
-        pieces = [_flat(parameter, kind) for parameter in parameters]
-        has = pieces[0].new_tensor([parameter.grad is not None for parameter in parameters])
-        flat = torch.cat([*pieces, has])
-        with _talking():
-            distributed.all_reduce(flat)
-        *sums, having = torch.split(flat, [*(len(piece) for piece in pieces), len(has)])
-        for parameter, total, any_has in zip(parameters, sums, having.tolist(), strict=True):
-            if any_has:
+        for group in messages(self.with_gradient(parameters), lambda parameter: parameter):
+            flat = torch.cat([gradient_of(parameter).reshape(-1) for parameter in group])
+            with _talking():
+                distributed.all_reduce(flat)
+            for parameter, total in zip(group, torch.split(flat, [one.numel() for one in group]), strict=True):
                 parameter.grad = total.view_as(parameter).to(parameter.dtype)
+
+    def with_gradient(self, parameters: Sequence[torch.nn.Parameter]) -> list[torch.nn.Parameter]:
+        """Return the parameters that have a gradient in any process."""
+        has = self.gather([parameter.grad is not None for parameter in parameters]) if parameters else [[]]
+        return [parameter for parameter, *flags in zip(parameters, *has, strict=True) if any(flags)]
 
     def stack_rows(self, row: Tensor) -> Tensor:
         """Return ``[P,N]``: the equally long tensors ``[N]`` that the P processes gave, in their order."""
@@ -170,6 +171,8 @@ class Processes:
             atexit.register(_leave)
 
 
+MESSAGE = 2**24
+"""Most numbers of one message of a process, unless one tensor has more: 64 MiB in float32."""
 SHORT = 4096
 """Bytes of a message that are sent at once."""
 ALONE = Processes()
@@ -216,9 +219,28 @@ def _wide(row: Tensor, width: int) -> Tensor:
     return pad(row, (0, width - len(row)))
 
 
-def _flat(parameter: torch.nn.Parameter, kind: torch.dtype) -> Tensor:
-    gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-    return gradient.detach().reshape(-1).to(kind)
+def gradient_of(parameter: torch.nn.Parameter) -> Tensor:
+    """Return what a process adds to the gradient of a parameter: at least float32, zeros where it has none."""
+    gradient = parameter.new_zeros(parameter.shape) if parameter.grad is None else parameter.grad
+    return gradient.detach().to(torch.promote_types(parameter.dtype, torch.float32))
+
+
+def messages(things: Iterable[Thing], tensor_of: Callable[[Thing], Tensor]) -> Iterator[list[Thing]]:
+    """Divide things into groups that are sent together: of one dtype, no more numbers than a message."""
+    kinds: dict[torch.dtype, list[Thing]] = {}
+    for thing in things:
+        kinds.setdefault(tensor_of(thing).dtype, []).append(thing)
+    for group in kinds.values():
+        message: list[Thing] = []
+        room = MESSAGE
+        for thing in group:
+            size = tensor_of(thing).numel()
+            if message and size > room:
+                yield message
+                message, room = [], MESSAGE
+            message.append(thing)
+            room -= size
+        yield message
 
 
 @contextlib.contextmanager

@@ -20,10 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from tgframe.runtime.processes import ALONE, Processes
+from tgframe.runtime.processes import ALONE, Processes, gradient_of, messages
 
-MESSAGE = 2**24
-"""Most numbers of one message of a process, unless one weight has more: 64 MiB in float32."""
 STEP = "step"
 """What an optimizer counts for each weight: a number, whatever the shape of the weight."""
 
@@ -84,14 +82,9 @@ class Shards:
         A weight without a gradient in all processes gets none.
         """
         self._processes.sum_gradients([weight for weight in weights if id(weight) not in self._pieces])
-        divided = [self._pieces[id(weight)] for weight in weights if id(weight) in self._pieces]
-        if not divided:
-            return
-        has = self._processes.gather([piece.weight.grad is not None for piece in divided])
-        learning = [piece for piece, any_has in zip(divided, map(any, zip(*has, strict=True)), strict=True) if any_has]
-        for group in _messages(learning):
-            kind = torch.promote_types(group[0].own.dtype, torch.float32)
-            rows = torch.cat([self._rows(_gradient(piece.weight)).to(kind) for piece in group], -1)
+        divided = self._processes.with_gradient([weight for weight in weights if id(weight) in self._pieces])
+        for group in messages([self._pieces[id(weight)] for weight in divided], _own):
+            rows = torch.cat([self._rows(gradient_of(piece.weight)) for piece in group], -1)
             summed = self._processes.sum_rows(rows)
             for piece, part in zip(group, torch.split(summed, [len(piece.own) for piece in group]), strict=True):
                 piece.own.grad = part.to(piece.own.dtype)
@@ -141,7 +134,7 @@ class Shards:
         return self._pieces[id(weight)]
 
     def _fill(self, pieces: Sequence[Piece]) -> None:
-        for group in _messages(pieces):
+        for group in messages(pieces, _own):
             stacked = self._processes.stack_rows(torch.cat([piece.own.detach() for piece in group]))
             columns = torch.split(stacked, [len(piece.own) for piece in group], -1)
             for piece, column in zip(group, columns, strict=True):
@@ -157,25 +150,10 @@ class Shards:
         return self._rows(whole)[self._processes.rank]
 
 
-def _gradient(weight: nn.Parameter) -> Tensor:
-    return weight.new_zeros(weight.shape) if weight.grad is None else weight.grad
+def _own(piece: Piece) -> Tensor:
+    return piece.own
 
 
 def _empty(weight: nn.Parameter) -> None:
     """Free the numbers of a weight. Whoever reads it now gets NaN, which does not go unnoticed."""
     weight.data = torch.full((), math.nan, dtype=weight.dtype, device=weight.device).expand(weight.shape)
-
-
-def _messages(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
-    """Divide pieces into groups that are sent together: of one dtype, no longer than a message."""
-    kinds: dict[torch.dtype, list[Piece]] = {}
-    for piece in pieces:
-        kinds.setdefault(piece.own.dtype, []).append(piece)
-    for group in kinds.values():
-        message: list[Piece] = []
-        for piece in group:
-            if message and sum(len(other.own) for other in message) + len(piece.own) > MESSAGE:
-                yield message
-                message = []
-            message.append(piece)
-        yield message
