@@ -163,19 +163,39 @@ def test_divided_weights_make_the_same_run(words: list[str], tmp_path: Path, mor
         torch.testing.assert_close(mine[name], weight, rtol=1e-3, atol=1e-4, msg=name)
 
 
-def test_a_launcher_starts_one_run(words: list[str], tmp_path: Path) -> None:
-    launch = [
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        str(free_port()),
-        "-m",
-        "tgframe",
-    ]
+FSDP = """
+compute_environment: LOCAL_MACHINE
+distributed_type: FSDP
+machine_rank: 0
+num_machines: 1
+num_processes: 2
+mixed_precision: 'no'
+fsdp_config:
+  fsdp_version: 2
+  fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP
+  fsdp_cpu_ram_efficient_loading: true
+  fsdp_state_dict_type: SHARDED_STATE_DICT
+"""
+
+
+@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
+def test_a_launcher_starts_one_run(words: list[str], tmp_path: Path, launcher: str) -> None:
+    """``accelerate launch`` is configured for FSDP: the processes divide the weights."""
+    configuration = tmp_path / "fsdp.yaml"
+    configuration.write_text(FSDP, encoding="utf-8")
+    port = str(free_port())
+    launch = {
+        "torchrun": ["torch.distributed.run", "--nproc-per-node", "2", "--master-port", port],
+        "accelerate": [
+            "accelerate.commands.launch",
+            "--config_file",
+            str(configuration),
+            "--main_process_port",
+            port,
+        ],
+    }[launcher]
     found = subprocess.run(
-        [sys.executable, *launch, *words, "runtime.tensorboard=false"],
+        [sys.executable, "-m", *launch, "-m", "tgframe", *words, "runtime.tensorboard=false"],
         capture_output=True,
         text=True,
         check=False,
@@ -185,3 +205,5 @@ def test_a_launcher_starts_one_run(words: list[str], tmp_path: Path) -> None:
     assert found.returncode == 0, found.stderr
     assert found.stdout.count("pairwise_accuracy") == 1
     assert [row["step"] for row in metrics(tmp_path / "run") if row["phase"] == "improve"] == [1, 2, 3]
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["divided"] == (launcher == "accelerate")
