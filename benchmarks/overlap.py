@@ -11,6 +11,7 @@ with the overlap, one right after the other; the ratio is that of the seconds of
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import tempfile
@@ -23,7 +24,6 @@ from paired import centre, ratios, told, write
 from rloo_sides import Shape, distinct, make_prompts, recipe_of, write_model
 
 import tgframe
-from tgframe.recipe.source import read_plain
 
 STEPS = 12
 
@@ -37,7 +37,8 @@ def waiting(completion_ids: list[list[int]], **columns: Any) -> list[float]:
 def fitted(recipe: dict[str, Any], overlap: bool, folder: Path) -> float:
     """Return the seconds of grounding of one run."""
     tgframe.run(recipe, [f"schedule.ground.overlap={str(overlap).lower()}"], folder)
-    return float(read_plain(folder / "result.json")["cost"]["phase_seconds"]["ground"])
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return float(result["cost"]["phase_seconds"]["ground"])
 
 
 def main() -> None:
@@ -53,7 +54,7 @@ def main() -> None:
         scratch = Path(name)
         write_model(shape, scratch / "model")
         data = scratch / "prompts.jsonl"
-        rows = [f'{{"prompt": "{text}", "completion": " w0"}}\n' for text in make_prompts(shape, STEPS)]
+        rows = [json.dumps({"prompt": text, "completion": " w0"}) + "\n" for text in make_prompts(shape, STEPS)]
         data.write_text("".join(rows), encoding="utf-8")
         recipe = recipe_of(shape, scratch / "model", data, dense=True)
         del recipe["objective"], recipe["reference"]

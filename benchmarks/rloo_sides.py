@@ -140,8 +140,7 @@ class Ours:
         run = Run(
             self.parts, options.schedule, options.optimizer, options.runtime, machine, files, plugins.manager.hook
         )
-        if machine.divides:
-            machine.shards.divide(models_of(self.parts))
+        machine.divide(models_of(self.parts))
         self.filler = StepFiller(run)
         improvement = Improvement(run, self.filler)
         self.updater = improvement.updater

@@ -1,6 +1,7 @@
 """What dividing weights among processes saves in memory, and what it costs in time.
 
     python benchmarks/shards.py --output benchmarks/results/shards.json
+    python benchmarks/shards.py --processes 4 --rounds 3 --steps 3 --output benchmarks/results/shards_4.json
 
 Each round starts the run of ``rloo_step.py`` (side ``dense``: policy, reference and guidance of one size) twice, in
 several processes on the CPU: once with whole weights in all of them, once divided. A process tells the median seconds

@@ -83,8 +83,7 @@ def run(
             context, parts = build(loaded, plugins, machine)
         processes.align(weights(parts))
         machine.part_ways()
-        if machine.divides:
-            machine.shards.divide(models(parts))
+        machine.divide(models(parts))
         manifest = _manifest(loaded, plugins, context, machine)
         if resume:
             tell_other_versions(folder, manifest, tell)

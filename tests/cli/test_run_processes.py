@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.runtime.test_launch import CONFIG
 from tests.together import free_port, together
 
 pytest.importorskip("tgframe_embedded")
@@ -163,26 +164,11 @@ def test_divided_weights_make_the_same_run(words: list[str], tmp_path: Path, mor
         torch.testing.assert_close(mine[name], weight, rtol=1e-3, atol=1e-4, msg=name)
 
 
-FSDP = """
-compute_environment: LOCAL_MACHINE
-distributed_type: FSDP
-machine_rank: 0
-num_machines: 1
-num_processes: 2
-mixed_precision: 'no'
-fsdp_config:
-  fsdp_version: 2
-  fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP
-  fsdp_cpu_ram_efficient_loading: true
-  fsdp_state_dict_type: SHARDED_STATE_DICT
-"""
-
-
 @pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
 def test_a_launcher_starts_one_run(words: list[str], tmp_path: Path, launcher: str) -> None:
     """``accelerate launch`` is configured for FSDP: the processes divide the weights."""
     configuration = tmp_path / "fsdp.yaml"
-    configuration.write_text(FSDP, encoding="utf-8")
+    configuration.write_text(CONFIG, encoding="utf-8")
     port = str(free_port())
     launch = {
         "torchrun": ["torch.distributed.run", "--nproc-per-node", "2", "--master-port", port],

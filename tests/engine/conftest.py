@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from tgframe import Guidance, GuidanceModel, Limits, LMObjective, Sampler
+from tgframe.engine.alternation import Alternation
 from tgframe.engine.state import Parts, Run
 from tgframe.interfaces.schedule import Optimizers, RuntimeOptions, Schedule
 from tgframe.registry import hookspecs
@@ -144,6 +145,21 @@ def run_in(
         RunFolder.create(folder, resume, machine.is_main),
         manager.hook,
     )
+
+
+def stop_after(alternation: Alternation, at: int | None, here: bool = True) -> None:
+    """Ask the run to stop, as Ctrl-C does, in its step ``at`` of either kind; not ``here``: some other process is."""
+    asked_before, count = alternation.saver.after_step, 0
+
+    def after_step() -> None:
+        nonlocal count
+        count += 1
+        alternation.saver._stop = count == at and here
+        asked_before()
+
+    alternation.saver.after_step = after_step  # type: ignore[method-assign]
+    if alternation.grounding is not None:
+        alternation.grounding._after_step = after_step
 
 
 @pytest.fixture

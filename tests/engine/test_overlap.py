@@ -11,7 +11,7 @@ import attrs
 import pytest
 import torch
 
-from tests.engine.conftest import Drawing, MakeRun, TokenWorth, rows
+from tests.engine.conftest import Drawing, MakeRun, TokenWorth, rows, stop_after
 from tests.engine.test_processes import CountA
 from tests.together import together
 from tgframe import Preferences
@@ -98,17 +98,7 @@ def test_the_run_is_the_same_and_the_source_is_asked_meanwhile(make_run: MakeRun
 def test_a_run_stopped_after_any_step_goes_on_exactly(make_run: MakeRun, at: int) -> None:
     expected = outcome(start(make_run, "whole", True))
     stopped = start(make_run, "stopped", True)
-    monitor, count = stopped.saver.after_step, 0
-
-    def after_step() -> None:
-        nonlocal count
-        count += 1
-        stopped.saver._stop = count == at
-        monitor()
-
-    stopped.saver.after_step = after_step  # type: ignore[method-assign]
-    assert stopped.grounding is not None
-    stopped.grounding._after_step = after_step
+    stop_after(stopped, at)
     with pytest.raises(Interrupted):
         stopped.result()
     stopped.run.files.close()
@@ -174,8 +164,8 @@ def shared(folder: Path, overlap: bool) -> Any:
     from tests.engine import test_processes as processes
 
     plan = attrs.evolve(processes.schedule(), ground=attrs.evolve(processes.schedule().ground, overlap=overlap))
-    with processes.dividing(Processes.join().count > 2):
-        return processes.outcome(processes.start(folder, plan, preference=Slow()))
+    processes.wish(Processes.join().count > 2)
+    return processes.outcome(processes.start(folder, plan, preference=Slow()))
 
 
 @pytest.mark.parametrize("count", [2, 4])

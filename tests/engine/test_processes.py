@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import attrs
 import pytest
 import torch
 
-from tests.engine.conftest import Drawing, TokenWorth, run_in
+from tests.engine.conftest import Drawing, TokenWorth, run_in, stop_after
 from tests.engine.test_accumulation import ByToken
 from tests.together import together
 from tgframe import Preferences, PreferenceSource, Sampler
@@ -122,8 +121,7 @@ def start(folder: Path, plan: Schedule, **given: Any) -> Alternation:
     parts |= {"objective": ByToken(), "guidance": Moments(len(policy.tokenizer))} | given
     parts.setdefault("ground_sampler", parts["sampler"])
     run = run_in(folder, plan, FAST, processes=Processes.join(), **parts)
-    if run.machine.divides:
-        run.machine.shards.divide(models(run.parts))
+    run.machine.divide(models(run.parts))
     return Alternation(run)
 
 
@@ -152,16 +150,13 @@ def told(parts: Parts, result: dict[str, Any], counters: dict[str, Any]) -> dict
 
 
 def trained(folder: Path, accumulate: int = 1, divide: bool = False) -> dict[str, Any]:
-    with dividing(divide):
-        return outcome(start(folder, schedule(accumulate)))
+    wish(divide)
+    return outcome(start(folder, schedule(accumulate)))
 
 
-@contextlib.contextmanager
-def dividing(divide: bool) -> Iterator[None]:
-    """Let a launcher ask for weights that are divided. The process serves one test alone."""
-    if divide:
-        os.environ["ACCELERATE_USE_FSDP"] = "true"
-    yield
+def wish(divide: bool) -> None:
+    """Wish for divided weights, as a launcher does, for the rest of this process, which serves one test alone."""
+    os.environ["ACCELERATE_USE_FSDP"] = str(divide).lower()
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -213,30 +208,15 @@ def test_only_the_main_process_writes(tmp_path: Path) -> None:
 
 def drawn(folder: Path, resume: bool, stop_at: int | None, divide: bool = False) -> Any:
     """Run with completions that are drawn; process 1 alone is asked to stop."""
-    with dividing(divide):
-        return stopped_at(folder, resume, stop_at)
-
-
-def stopped_at(folder: Path, resume: bool, stop_at: int | None) -> Any:
-    sampler = Drawing()
-    alternation = start(folder, schedule(2), sampler=sampler, resume=resume)
+    wish(divide)
+    alternation = start(folder, schedule(2), sampler=Drawing(), resume=resume)
     run = alternation.run
     if not resume:
         run.files.write_text("recipe.yaml", "")
     told: list[str] = []
     if resume:
         go_on(alternation, told.append)
-    monitor, count = alternation.saver.after_step, 0
-
-    def after_step() -> None:
-        nonlocal count
-        count += 1
-        alternation.saver._stop = count == stop_at and not run.machine.is_main
-        monitor()
-
-    alternation.saver.after_step = after_step  # type: ignore[method-assign]
-    assert alternation.grounding is not None
-    alternation.grounding._after_step = after_step
+    stop_after(alternation, stop_at, here=not run.machine.is_main)
     try:
         found = outcome(alternation)
         return {name: found[name] for name in ("policy", "guidance", "cost", "budget")}

@@ -10,7 +10,7 @@ import attrs
 import pytest
 import torch
 
-from tests.engine.conftest import Drawing, TokenWorth
+from tests.engine.conftest import Drawing, TokenWorth, stop_after
 from tests.engine.test_guidance_alone import CountA
 from tgframe.engine.alternation import Alternation
 from tgframe.errors import Interrupted
@@ -120,17 +120,7 @@ def test_there_is_something_to_lose(uninterrupted: dict[str, Any]) -> None:
 def test_a_run_stopped_after_any_step_goes_on_exactly(make_run: Any, uninterrupted: dict[str, Any], at: int) -> None:
     """Stopped as by Ctrl-C: the step is finished, a checkpoint is written."""
     stopped = start(make_run, "stopped")
-    monitor, count = stopped.saver.after_step, 0
-
-    def after_step() -> None:
-        nonlocal count
-        count += 1
-        stopped.saver._stop = count == at
-        monitor()
-
-    stopped.saver.after_step = after_step  # type: ignore[method-assign]
-    if stopped.grounding is not None:
-        stopped.grounding._after_step = after_step
+    stop_after(stopped, at)
     with pytest.raises(Interrupted, match="--resume"):
         stopped.result()
     stopped.run.files.close()

@@ -177,3 +177,22 @@ def policy(request: pytest.FixtureRequest, folder: Path) -> Any:
 def prompts(policy: Any) -> Any:
     """Prompts of different lengths, one of them empty."""
     return policy.encode(["abc", "", "a longer bead", "jig"], ["0", "1", "2", "3"])
+
+
+@pytest.fixture
+def captured(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Let ``torch.compile`` capture passes without making code of them, which takes a minute; list what it captures."""
+    graphs: list[Any] = []
+    original = torch.compile
+
+    def backend(graph: Any, _: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+
+    def capture(run: Any, mode: str | None = None, **options: Any) -> Any:  # a mode is of torch's own backend
+        return original(run, backend=backend, **options)
+
+    monkeypatch.setattr(torch, "compile", capture)
+    return graphs

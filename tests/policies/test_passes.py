@@ -117,21 +117,6 @@ def test_a_model_without_layers_is_told() -> None:
         require_layers(torch.nn.Linear(2, 2), "odd")
 
 
-@pytest.fixture
-def captured(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Let ``torch.compile`` capture passes without making code of them, which takes a minute; list what it captures."""
-    graphs: list[Any] = []
-    original = torch.compile
-
-    def backend(graph: Any, _: Any) -> Any:
-        graphs.append(graph)
-        return graph.forward
-
-    torch.compiler.reset()
-    monkeypatch.setattr(torch, "compile", lambda run, **options: original(run, backend=backend, **options))
-    return graphs
-
-
 def same_numbers(plain: Any, compiled: Any, texts: tuple[str, str]) -> None:
     losses = loss_of(plain, *texts), loss_of(compiled, *texts)
     torch.testing.assert_close(losses[1], losses[0], rtol=1e-5, atol=1e-4)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
+from accelerate import Accelerator
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import launch_command_parser
 from accelerate.utils.launch import prepare_multi_gpu_env
@@ -51,13 +51,14 @@ def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("configured")
-def test_fsdp_of_accelerates_configuration_is_taken_up() -> None:
+def test_fsdp_of_accelerates_configuration_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ[DIVIDES] == "true"
+    assert os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] == "true"
     assert divides_weights()
-    assert os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] == "false", "every process loads the weights"
-    made = Machine(0, torch.device("cpu"), torch.float32, Machine.create(0)._accelerator, Processes(1, 2, 1), True)
-    assert made.divides
     assert not Machine.create(0).divides, "one process has nobody to divide with"
+    assert os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] == "false", "every process loads the weights"
+    monkeypatch.setattr(Accelerator, "num_processes", property(lambda self: 2))
+    assert Machine.create(0, "cpu", processes=Processes(1, 2, 1)).divides
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,9 @@ class Ground:
     """Updates of the guidance a step, each on sub-rankings of its own."""
     overlap: bool = False
     """Have the completions of the next step judged while the guidance is fitted on those of this one: for a source that
-    waits for others, such as a judge on a server; one that computes here gains nothing. A sampler that asks the
-    guidance, or hears of judgments, then draws as it would have drawn a step before. What is judged when a fit ends
-    early is lost."""
+    waits for others, such as a judge on a server; one that computes here would share its cores with the fit. A sampler
+    that asks the guidance, or hears of judgments, then draws as it would have drawn a step before. What is judged when
+    a fit ends early is lost."""
     validate: GroundValidate | None = None
     """Validation, early stop and best-state reload of the fit; null keeps the last state."""
 

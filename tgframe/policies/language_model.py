@@ -37,11 +37,10 @@ class LanguageModel(Specification[Policy]):
     """Compile the passes that score completions (``torch.compile``, for all shapes at once): the first steps take
     minutes longer. Sampling and the output head are not compiled. Needs a C++ compiler on the CPU, and cannot be put
     together with ``gradient_checkpointing``."""
-
     static_cache: bool = False
     """Sample with a cache that has its full length from the start. On a GPU the pass of one token is then recorded once
-    (a CUDA graph) and replayed: for small models, whose passes wait for the CPU. On the CPU it only costs. Needs a
-    decoder-only model whose layers all look back at everything."""
+    (a CUDA graph) and replayed; with ``compile`` the CPU compiles it, too. Needs a decoder-only model whose layers all
+    look back at everything."""
 
     def __attrs_post_init__(self) -> None:
         if self.compile and self.gradient_checkpointing:

@@ -51,8 +51,9 @@ class LanguageModelPolicy(nn.Module, Policy):
         self.hidden_size = self._reader.hidden_size
         self._runtime = runtime
         self._passes = passes
-        fixed = FixedCaches(model.config, name, runtime.device, passes.compiled) if passes.fixed else None
-        self._fixed = fixed
+        self._fixed: FixedCaches | None = None
+        if passes.fixed:
+            self._fixed = FixedCaches(model.config, name, runtime.device, passes.compiled)
 
     @property
     @abstractmethod
@@ -79,9 +80,9 @@ class LanguageModelPolicy(nn.Module, Policy):
         self._reader.check_length(prompts, self.decoding.prefix, limits.max_new_tokens)
         with evaluating(self), self._runtime.autocast():
             start, past = self._reader.open(self.language_model, prompts, self.decoding.prefix, self._runtime.device)
+            thins = self._fixed is None
             if self._fixed is not None:
                 past = FixedPast(self._fixed, self._reader, past, limits.max_new_tokens)
-            thins = self._fixed is None
             drawn = decode(self._next_logits, past, start, k, draw, limits, self._vocabulary, generator, thins)
         return self._rollouts(prompts, drawn.tokens, drawn.mask, drawn.logprobs)
 

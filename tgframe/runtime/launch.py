@@ -43,9 +43,12 @@ def divides_weights() -> bool:
         found = os.environ.get(variable, "")
         if found.lower() in values:
             raise DeviceError(f"accelerate is configured with `{variable.lower()}: {found}`. {remedy}")
-    # Every process loads the weights itself; with this, transformers would load them in the first alone.
-    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     return True
+
+
+def load_everywhere() -> None:
+    """Let every process load the weights: configured for FSDP, ``transformers`` may load them in the first alone."""
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
 
 
 def _is_on(variable: str) -> bool:

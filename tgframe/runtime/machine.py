@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from accelerate.state import AcceleratorState
 
 from tgframe.errors import DeviceError
 from tgframe.runtime.device import find_device, find_precision
-from tgframe.runtime.launch import divides_weights, undivided
+from tgframe.runtime.launch import divides_weights, load_everywhere, undivided
 from tgframe.runtime.memory import peak_process_bytes
 from tgframe.runtime.processes import ALONE, Processes
 from tgframe.runtime.seeding import global_states, load_global_states, seed_globals, seed_of
@@ -57,6 +58,7 @@ class Machine:
         for what there is not.
         """
         divides = divides_weights() and not processes.alone
+        load_everywhere()
         place = find_device(device, processes)
         dtype = find_precision(precision, place)
         accelerator = _accelerate(place, processes)
@@ -93,6 +95,11 @@ class Machine:
         For what each process draws for its own share: with one seed, all would draw the same.
         """
         return self.generator(name if self.is_main else f"{name}/process-{self.processes.rank}")
+
+    def divide(self, weights: Mapping[str, Iterable[torch.nn.Parameter]]) -> None:
+        """Divide weights, by the model that they are of, among the processes where these are to do so."""
+        if self.divides:
+            self.shards.divide(weights)
 
     def part_ways(self) -> None:
         """Seed the global generators of this process, once all have built the same parts; the main one goes on."""

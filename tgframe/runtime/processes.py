@@ -137,7 +137,7 @@ class Processes:
         return [parameter for parameter, *flags in zip(parameters, *has, strict=True) if any(flags)]
 
     def stack_rows(self, row: Tensor) -> Tensor:
-        """Return ``[P,N]``: the equally long tensors ``[N]`` that the P processes gave, in their order."""
+        """Return ``[P,N]``: the tensors ``[N]``, of one dtype and length, that the P processes gave, in their order."""
         if self.alone:
             return row.unsqueeze(0)
         rows = row.new_empty((self.count, len(row)))
@@ -146,7 +146,7 @@ class Processes:
         return rows
 
     def sum_rows(self, rows: Tensor) -> Tensor:
-        """Return ``[N]``: the row of this process in the sum of the tensors ``[P,N]`` that the P processes gave."""
+        """Return ``[N]``: the row of this process in the sum of the tensors, float ``[P,N]``, of all P processes."""
         if self.alone:
             return rows[0]
         own = rows.new_empty(rows.shape[1:])
